@@ -1,0 +1,1 @@
+"""Evaluation of frozen features: features in, numbers out."""

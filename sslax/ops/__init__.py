@@ -1,0 +1,1 @@
+"""Pure functions that are not losses: distances, Sinkhorn, queues, ..."""

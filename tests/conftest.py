@@ -1,0 +1,49 @@
+"""Strict numerics on eight simulated devices, for every test."""
+
+import os
+import pathlib
+
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
+)
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import jax
+import pytest
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+jax.config.update('jax_numpy_dtype_promotion', 'strict')
+jax.config.update('jax_default_matmul_precision', 'highest')
+# Compile time is the test budget: optimize little, and keep what was compiled.
+jax.config.update('jax_disable_most_optimizations', True)
+jax.config.update('jax_compilation_cache_dir', str(_ROOT / '.jax_cache'))
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+
+
+def pytest_addoption(parser):
+  parser.addoption(
+    '--golden-dir',
+    default=str(_ROOT / 'tests' / 'golden'),
+    help='directory of golden .npz cases for tests/golden_test.py',
+  )
+
+
+@pytest.fixture
+def x64():
+  """Runs the test with 64-bit types on."""
+  with jax.enable_x64(True):
+    yield
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> pathlib.Path:
+  """The folder of real data sets, or a skip that says what is missing."""
+  path = pathlib.Path(
+    os.environ.get('SSLAX_DATA', _ROOT.parent / 'shared' / 'data')
+  )
+  if not path.is_dir():
+    pytest.skip(f'real data sets are absent: no folder {path} (SSLAX_DATA)')
+  return path
