@@ -24,7 +24,7 @@ setuptools.setup(
   python_requires='>=3.11',
   # The recipes of configs/ ship in the wheel as sslax.configs, so that
   # `--config=byol:cifar10` finds them outside a checkout.
-  packages=setuptools.find_packages(include=['sslax*']) + ['sslax.configs'],
+  packages=[*setuptools.find_packages(include=['sslax*']), 'sslax.configs'],
   package_dir={'sslax.configs': 'configs'},
   install_requires=[
     'array_record>=0.5; sys_platform == "linux"',
