@@ -65,6 +65,11 @@ def from_planes(x):
   return jnp.transpose(x, (1, 2, 0))
 
 
+def materialize(x):
+  """Keeps XLA from computing x anew for every channel or mean that reads it."""
+  return jax.lax.optimization_barrier(x)
+
+
 def _between(uniform, low, high):
   return low + (high - low) * uniform
 
@@ -361,9 +366,6 @@ def apply_jitter(image, jitter: Jitter):
     jitter.order,
   )
   hue_place = jnp.argmax(jitter.order == _HUE)
-  # Each barrier keeps XLA from computing a place anew for every channel and
-  # mean that reads it: three times faster on a CPU.
-  materialize = jax.lax.optimization_barrier
   x = planes(image)
   for place in (0, 1, 2):
     shares = _blend_of(jitter, jitter.order[place], place < hue_place, dtype)

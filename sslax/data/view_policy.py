@@ -64,12 +64,11 @@ def _sometimes(uniform, prob, change, image):
   """Changes the image where uniform < prob; certainties cost nothing."""
   if prob == 0:
     return image
-  changed = change(image)
-  if prob == 1:
-    return changed
   # On planes, so that the transpositions between augmentations cancel out.
-  pair = augment.planes(changed), augment.planes(image)
-  return augment.from_planes(jnp.where(uniform < prob, *pair))
+  x = augment.planes(change(image))
+  if prob < 1:
+    x = jnp.where(uniform < prob, x, augment.planes(image))
+  return augment.from_planes(augment.materialize(x))
 
 
 def augmented(rng, image, policy: ViewPolicy):
