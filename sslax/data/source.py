@@ -1,0 +1,136 @@
+"""What a source of images is, and how one is found by name."""
+
+import functools
+import importlib
+import logging
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sslax.errors import BadInputError, nearest
+
+SPLITS = ('train', 'test')
+LARGEST_SIDE_IN_MEMORY = 128  # larger images are best cropped on the host
+_LARGEST_IN_MEMORY = 2**30  # bytes of decoded uint8
+_NAMES = ('photos', 'folder', 'tfrecord')  # each a module; all else is TFDS
+_REPORT_EVERY = 2000  # files or records between two lines of progress
+
+log = logging.getLogger('sslax.data')
+
+
+class Source(NamedTuple):
+  """Images that can be read in any order, by index.
+
+  Attributes:
+    num_examples: N; indices are 0 to N - 1.
+    fetch: (tf int64 indices [n]) -> dict of tf tensors: `image` uint8
+      [n, H, W, 3], `index` int64 [n], and `label` int32 [n] where known. Held
+      in memory, images have their own size; otherwise they are center-cropped
+      to `image_size`.
+    class_names: of the labels, or None where there are none.
+    name: as in `data.name`.
+    fingerprint: name, split and count, for messages.
+    image_size: the side that was asked for.
+    read: None where the images are held in memory and share one shape.
+      Otherwise (tf int64 index []) -> dict of one record: `image` uint8
+      [h, w, 3] of any size, or `encoded`, the bytes of an image file; `index`
+      and `label` as above.
+    paths: where each example comes from, for folders.
+  """
+
+  num_examples: int
+  fetch: Callable
+  class_names: tuple[str, ...] | None
+  name: str
+  fingerprint: str
+  image_size: int | None = None
+  read: Callable | None = None
+  paths: tuple[str, ...] | None = None
+
+
+def load(
+  name: str,
+  *,
+  split: str,
+  image_size: int,
+  dir: str | None = None,
+  path: str | None = None,
+  labels: str | None = None,
+  seed: int = 0,
+) -> Source:
+  """Opens a source by name.
+
+  Args:
+    name: `photos`, `folder`, `tfrecord`, or a TFDS name (`cifar10`,
+      `tfds:imagenet2012`, `name/config:1.0.0`).
+    split: 'train' or 'test'.
+    image_size: side of the images that the networks will see, in pixels.
+    dir: where TFDS sets lie; default the variable TFDS_DATA_DIR, then
+      ~/tensorflow_datasets.
+    path: the folder, or the files as a pattern for `tfrecord`.
+    labels: 'folders' takes the names of sub-folders as labels; for `folder`.
+    seed: of the crops of `photos`.
+
+  Raises:
+    BadInputError: there is no such source, or it cannot be read.
+  """
+  check_split(split)
+  options = {'photos': {'seed': seed}, 'folder': {'path': path}}
+  options['folder']['labels'] = labels
+  options['tfrecord'] = {'path': path}
+  if name in _NAMES:
+    module = importlib.import_module(f'sslax.data.{name}')
+    return module.load(split=split, image_size=image_size, **options[name])
+  if name == 'arrays':
+    raise BadInputError(
+      "data.name is 'arrays', which needs arrays in memory: call"
+      ' sslax.data.arrays.load(images, labels) from Python'
+    )
+  from sslax.data import tfds
+
+  return tfds.load(name, split=split, image_size=image_size, dir=dir)
+
+
+def builtin_names() -> tuple[str, ...]:
+  """Returns the names that are not TFDS's."""
+  return _NAMES
+
+
+def check_split(split: str) -> None:
+  """Refuses a split other than 'train' or 'test'.
+
+  Raises:
+    BadInputError: naming the nearest.
+  """
+  if split not in SPLITS:
+    raise BadInputError(f'split is {split!r}' + nearest(split, SPLITS))
+
+
+def fits_in_memory(count: int, height: int, width: int) -> bool:
+  """Returns whether RGB images of one shape are held in memory as uint8."""
+  small = max(height, width) <= LARGEST_SIDE_IN_MEMORY
+  return small and count * height * width * 3 <= _LARGEST_IN_MEMORY
+
+
+def fingerprint(name: str, split: str, count: int) -> str:
+  """Returns what a source is, in one line."""
+  return f'{name} {split} ({count:,} images)'
+
+
+def report(done: int, total: int, what: str) -> None:
+  """Logs a line of progress now and then, for long preparations only."""
+  if total > _REPORT_EVERY and (done % _REPORT_EVERY == 0 or done == total):
+    log.info('%s: %s of %s', what, f'{done:,}', f'{total:,}')
+
+
+@functools.cache
+def tensorflow():
+  """Imports TensorFlow on first use: quiet, and leaving GPUs to JAX."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  import tensorflow as tf
+
+  try:
+    tf.config.set_visible_devices([], 'GPU')
+  except RuntimeError:  # the caller's TensorFlow already runs on its devices
+    log.warning('TensorFlow was started before sslax and may hold GPU memory')
+  return tf
