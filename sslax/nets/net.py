@@ -28,9 +28,10 @@ def from_linen(module) -> Net:
 
   Args:
     module: any linen module; its `batch_stats` collection becomes the stats.
-      Randomness in `apply` comes from the `dropout` stream.
+      Randomness in `apply` comes from the `dropout` stream. Inputs are arrays.
   """
 
+  @jax.jit  # what only the outputs need is never compiled
   def init(rng, *inputs):
     variables = module.init({'params': rng}, *inputs, train=False)
     return variables['params'], variables.get('batch_stats', {})
@@ -58,6 +59,10 @@ def from_nnx(build: Callable[..., Any]) -> Net:
 
   Args:
     build: nnx.Rngs -> nnx.Module.
+
+  Raises:
+    ValueError: from apply in train mode, where the module draws random numbers
+      and rng is None.
   """
   from flax import nnx
 
@@ -71,8 +76,9 @@ def from_nnx(build: Callable[..., Any]) -> Net:
     return params, stats
 
   def apply(params, stats, *inputs, train, rng=None):
-    key = jax.random.key(0) if rng is None else rng
-    module = build(nnx.Rngs(key))
+    module = build(nnx.Rngs(jax.random.key(0) if rng is None else rng))
+    if train and rng is None and jax.tree.leaves(split(module)[1]):
+      raise ValueError('rng is None, but the module draws random numbers')
     nnx.update(module, params)
     nnx.update(module, stats)
     module.train() if train else module.eval()
