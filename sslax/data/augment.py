@@ -449,10 +449,10 @@ def blur(image, sigma):
   offsets = np.arange(-radius, radius + 1)
   sigma = jnp.asarray(sigma).astype(image.dtype)
   kernel = jnp.exp(-0.5 * (jnp.asarray(offsets, image.dtype) / sigma) ** 2)
-  kernel = (kernel / jnp.sum(kernel))[radius:]
+  kernel = materialize((kernel / jnp.sum(kernel))[radius:])
   x = planes(image)
   for axis in (1, 2) if radius else ():
-    x = _filter(x, kernel, axis)
+    x = materialize(_filter(x, kernel, axis))
   return from_planes(jnp.clip(x, 0, 1))
 
 

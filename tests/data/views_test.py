@@ -1,0 +1,225 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from sslax.data import views
+from sslax.data.view_policy import ViewPolicy, augmented
+from sslax.errors import BadInputError
+
+_IMAGES = np.random.default_rng(0).integers(
+  0, 256, (8, 24, 28, 3), dtype=np.uint8
+)
+_BYOL = views.byol(size=20)
+
+
+@functools.cache
+def _run():
+  return jax.jit(_BYOL.apply)
+
+
+@functools.cache
+def _byol_views():
+  return [np.asarray(v) for v in _run()(jax.random.key(0), _IMAGES)]
+
+
+def test_byol_is_table_6_of_its_paper():
+  first, second = views.byol().policies
+  assert first == ViewPolicy(
+    size=224,
+    crop_scale=(0.08, 1.0),
+    crop_ratio=(3 / 4, 4 / 3),
+    interpolation='bicubic',
+    flip_prob=0.5,
+    jitter_prob=0.8,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.2,
+    hue=0.1,
+    grayscale_prob=0.2,
+    blur_prob=1.0,
+    blur_sigma=(0.1, 2.0),
+    solarize_prob=0.0,
+  )
+  assert second == first._replace(blur_prob=0.1, solarize_prob=0.2)
+
+
+def test_simclr_scales_its_colors():
+  (policy,) = views.simclr(strength=0.5).policies
+  assert policy.num_crops == 2
+  assert policy[7:11] == (0.4, 0.4, 0.4, 0.1)
+  assert (policy.blur_prob, policy.solarize_prob) == (0.5, 0.0)
+
+
+def test_multi_crop_gives_global_crops_first():
+  made = views.multi_crop(global_size=12, local_size=6, num_local=3)
+  assert [p.blur_prob for p in made.policies] == [1.0, 0.1, 0.5]
+  assert [p.crop_scale[1] for p in made.policies] == [1.0, 1.0, 0.4]
+  crops = jax.eval_shape(made.apply, jax.random.key(0), _IMAGES)
+  assert [c.shape[1] for c in crops] == [12, 12, 6, 6, 6]
+  assert len(views.multi_crop(num_local=0).policies) == 2
+
+
+def test_crops_of_one_policy_differ():
+  made = views.simclr(size=8, jitter_prob=0.0, blur_prob=0.0)
+  first, second = jax.jit(made.apply)(jax.random.key(0), _IMAGES)
+  assert (np.abs(first - second).max((1, 2, 3)) > 0.01).all()
+
+
+def test_views_are_finite_and_within_the_normalized_range():
+  low, high = (
+    (b - np.array(views.IMAGENET_MEAN)) / np.array(views.IMAGENET_STD)
+    for b in (0, 1)
+  )
+  for view in _byol_views():
+    assert view.shape == (8, 20, 20, 3)
+    assert view.dtype == np.float32
+    assert (view >= low - 1e-5).all()
+    assert (view <= high + 1e-5).all()
+
+
+def test_a_view_depends_on_its_image_and_place_alone():
+  changed = _IMAGES.copy()
+  changed[3] = 255 - changed[3]
+  for view, after in zip(
+    _byol_views(), _run()(jax.random.key(0), changed), strict=True
+  ):
+    same = (view == np.asarray(after)).all((1, 2, 3))
+    np.testing.assert_array_equal(same, np.arange(8) != 3)
+
+
+def test_a_view_does_not_depend_on_the_batch_size():
+  made = views.byol(size=8, jitter_prob=0.0, blur_prob=0.0)
+  whole, half = (
+    made.apply(jax.random.key(0), images) for images in (_IMAGES, _IMAGES[:4])
+  )
+  for view, small in zip(whole, half, strict=True):
+    np.testing.assert_allclose(small, view[:4], atol=1e-5)
+
+
+def test_another_key_gives_other_views():
+  for view, other in zip(
+    _byol_views(), _run()(jax.random.key(1), _IMAGES), strict=True
+  ):
+    assert (np.abs(view - np.asarray(other)).max((1, 2, 3)) > 1e-3).all()
+
+
+def test_eight_devices_equal_one():
+  mesh = Mesh(np.array(jax.devices()), ('data',))
+  images = jax.device_put(_IMAGES, NamedSharding(mesh, PartitionSpec('data')))
+  split = _run()(jax.random.key(0), images)
+  for view, sharded in zip(_byol_views(), split, strict=True):
+    assert len(sharded.sharding.device_set) == 8
+    np.testing.assert_allclose(sharded, view, atol=1e-5)
+
+
+_STILL = ViewPolicy(
+  size=24,
+  crop_scale=(1.0, 1.0),
+  crop_ratio=(1.0, 1.0),
+  flip_prob=0.0,
+  jitter_prob=0.0,
+  grayscale_prob=0.0,
+  blur_prob=0.0,
+)
+
+
+def _with(**changes):
+  policy = _STILL._replace(**changes)
+  images = jnp.asarray(_IMAGES[:, :, :24]).astype(jnp.float32) / 255
+  keys = jax.random.split(jax.random.key(0), 8)
+  view = functools.partial(augmented, policy=policy)
+  return np.asarray(images), np.asarray(jax.jit(jax.vmap(view))(keys, images))
+
+
+def test_probability_zero_changes_nothing():
+  images, still = _with()
+  np.testing.assert_array_equal(still, images)
+
+
+def test_probability_one_changes_every_image():
+  images, views_ = _with(flip_prob=1.0, solarize_prob=1.0)
+  flipped = images[:, :, ::-1]
+  expected = np.where(flipped < 0.5, flipped, 1 - flipped)
+  np.testing.assert_allclose(views_, expected, atol=1e-6)
+
+
+def test_a_flip_happens_as_often_as_it_should():
+  view = functools.partial(
+    augmented, policy=_STILL._replace(size=2, flip_prob=0.3)
+  )
+  image = jnp.asarray(np.arange(12).reshape(2, 2, 3) / 12, jnp.float32)
+  keys = jax.random.split(jax.random.key(0), 4000)
+  seen = jax.jit(jax.vmap(view, (0, None)))(keys, image)
+  flipped = np.asarray(seen)[:, 0, 0, 0] > 0.1
+  assert abs(flipped.mean() - 0.3) < 5 * (0.21 / 4000) ** 0.5
+
+
+def test_plain_is_the_evaluation():
+  made = views.plain(size=12)
+  (view,) = made.apply(jax.random.key(0), _IMAGES)
+  np.testing.assert_array_equal(view, made.evaluate(_IMAGES))
+
+
+def test_evaluation_sees_the_center_and_unnormalize_undoes_it():
+  how = {'mean': (0.1, 0.2, 0.3), 'std': (0.5, 1.0, 2.0)}
+  made = views.byol(size=24, **how)
+  seen = made.evaluate(_IMAGES)
+  center = _IMAGES[:, :, 2:26]
+  expected = (center / 255 - how['mean']) / how['std']
+  np.testing.assert_allclose(seen, expected, atol=1e-5)
+  np.testing.assert_array_equal(made.unnormalize(seen), center)
+  kept = views.evaluation(_IMAGES, 12, center_ratio=0.5, **how)
+  expected = (_IMAGES[:, 6:18, 8:20] / 255 - how['mean']) / how['std']
+  np.testing.assert_allclose(kept, expected, atol=1e-5)
+
+
+def test_dtypes(x64):
+  single = views.evaluation(_IMAGES, 9)
+  half = views.evaluation(_IMAGES, 9, dtype='bfloat16')
+  double = views.evaluation(_IMAGES, 9, dtype='float64')
+  kinds = [v.dtype.name for v in (single, half, double)]
+  assert kinds == ['float32', 'bfloat16', 'float64']
+  np.testing.assert_array_equal(half, single.astype('bfloat16'))
+  np.testing.assert_allclose(double, single, atol=1e-5)
+
+
+def test_float_images_are_refused():
+  with pytest.raises(ValueError, match='float32; expected uint8'):
+    views.evaluation(_IMAGES.astype(np.float32), 9)
+
+
+@pytest.mark.parametrize(
+  ('name', 'kwargs', 'message'),
+  [
+    ('byoll', {}, "views.name is 'byoll'.*did you mean 'byol'"),
+    ('byol', {'colour': 1}, "views.colour is not an argument of '?byol"),
+    ('byol', {'crop_scales': 1}, "did you mean 'crop_scale'"),
+    ('byol', {'size': 0}, 'views.size is 0; .* at least 1'),
+    ('byol', {'flip_prob': 1.5}, r'views.flip_prob is 1.5; .*\[0, 1\]'),
+    ('byol', {'crop_scale': (0.5, 0.1)}, 'views.crop_scale is .*smaller first'),
+    ('byol', {'crop_ratio': (0, 1)}, 'views.crop_ratio is .*above 0'),
+    ('byol', {'hue': 0.6}, 'views.hue is 0.6'),
+    ('byol', {'brightness': -1}, 'views.brightness is -1'),
+    ('byol', {'blur_prob': (1, 2, 3)}, 'views.blur_prob is .*number or 2'),
+    ('byol', {'interpolation': 'area'}, "views.interpolation is 'area'"),
+    ('byol', {'dtype': 'int8'}, "views.dtype is 'int8'"),
+    ('byol', {'std': (1, 0, 1)}, 'views.std is'),
+    ('byol', {'mean': (1,)}, 'views.mean is'),
+    ('plain', {'center_ratio': 0}, 'views.center_ratio is 0'),
+    ('simclr', {'strength': 3}, 'views.strength is 3'),
+    ('multi_crop', {'local_crop_scale': (0, 1)}, 'views.local_crop_scale is'),
+    ('multi_crop', {'num_local': -1}, 'views.num_local is -1'),
+  ],
+)
+def test_a_bad_argument_is_named(name, kwargs, message):
+  with pytest.raises(BadInputError, match=message):
+    views.build(name, **kwargs)
+
+
+def test_build_passes_arguments_on():
+  built = views.build('plain', size=7)
+  assert built.policies == views.plain(7).policies
