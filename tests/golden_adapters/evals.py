@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from sslax.evals import clustering
 from sslax.evals.knn import knn, knn_accuracy
 
 
@@ -30,4 +31,15 @@ def _knn(x, hp, form):
   return outputs
 
 
-ADAPTERS = {'knn': _knn}
+def _clustering_metrics(x, hp, form):
+  del hp, form
+  scores = clustering.scores(x['y'], x['pred'])
+  return {
+    **scores,
+    'fmi': scores['fowlkes_mallows'],
+    'acc': scores['accuracy'],
+    'acc_ptdec': scores['accuracy'],
+  }
+
+
+ADAPTERS = {'knn': _knn, 'clustering_metrics': _clustering_metrics}
