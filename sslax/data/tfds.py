@@ -131,7 +131,7 @@ def _fields(builder, name: str):
       f'data.name is {name!r}, which has no image among its features'
       f' {", ".join(sorted(features))}'
     )
-  label = features['label'] if 'label' in features else None
+  label = dict(features.items()).get('label')
   if not isinstance(label, tfds.features.ClassLabel):
     return tfrecord.Keys(image, None), None
   return tfrecord.Keys(image, 'label'), tuple(label.names)
