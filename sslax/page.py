@@ -98,7 +98,7 @@ img { display: block; width: 100%; border-radius: 3px; }
 .queries { display: grid; gap: 22px; }
 .query {
   display: grid; gap: 0 32px; align-items: end;
-  grid-template-columns: 136px minmax(0, 1fr) minmax(0, 1fr);
+  grid-template-columns: 148px minmax(0, 1fr) minmax(0, 1fr);
 }
 .query > figure > figcaption { min-height: 20px; }
 .query > figure:first-child {

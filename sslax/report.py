@@ -221,7 +221,7 @@ def _training(metrics) -> str:
     )
   return section(
     'How training went',
-    'Faint lines are what was logged, strong lines their running mean.',
+    'A faint line is what was logged, the strong one over it its running mean.',
     charts(*known),
     more,
   )
