@@ -83,7 +83,7 @@ def myow(predictions, targets, mined_predictions, mined_targets, *, weight=0.1):
 def msf(queries, targets, memory, *, num_neighbors=5):
   """Mean shift: pull a query to the nearest neighbors of its target.
 
-  mean_i (1/k) Σ_{n∈kNN(z'_i)} ‖q̄_i − n‖², the neighbors sought among the
+  mean_i (1/k) Σ_{n∈kNN(z'_i)} (2 − 2·q̄_i·n), the neighbors sought among the
   batch's targets, z'_i itself included, and the memory.
 
   Args:

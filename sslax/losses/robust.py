@@ -1,4 +1,4 @@
-"""Contrastive losses that are robust to noisy views, ranks or groups."""
+"""Contrastive losses that are robust to noisy views or ranked positives."""
 
 import math
 
@@ -17,7 +17,6 @@ from sslax.ops.precision import at_least_float32
 
 __all__ = [
   'eqco',
-  'group_dro',
   'ranking_info_nce',
   'robust_info_nce',
   'robust_mocov3',
@@ -189,43 +188,3 @@ def eqco(queries, keys, negatives, *, temperature=0.2, alpha=65536):
   margin = math.log(alpha / negatives.shape[1])
   positive = jnp.sum(queries * keys, -1) / temperature - margin
   return jnp.mean(cross_entropy(positive, negatives))
-
-
-def group_dro(losses, groups, weights, *, step_size=0.01):
-  """Distributionally robust loss over groups, with the groups' new weights.
-
-  w'_g ∝ w_g · e^{η·L_g}, L = Σ_g w'_g · L_g, L_g the mean loss of group g in
-  the batch (a group that is absent has L_g = 0); no gradient through w'.
-
-  Args:
-    losses: [B] loss of each example.
-    groups: [B] int in [0, G).
-    weights: [G] current weights, at least 0, sum 1.
-    step_size: η, at least 0.
-
-  Returns:
-    The scalar loss, and the new weights [G].
-
-  Raises:
-    ValueError: the shapes do not fit.
-
-  References:
-    Sagawa et al., Distributionally robust neural networks for group shifts,
-    https://arxiv.org/abs/1911.08731, 2019.
-
-  >>> l, g, w = jnp.array([1.0, 3.0]), jnp.array([0, 1]), jnp.ones(2) / 2
-  >>> float(group_dro(l, g, w, step_size=0.0)[0])
-  2.0
-  """
-  sizes = shapes.check(
-    losses=(losses, 'B'), groups=(groups, 'B'), weights=(weights, 'G')
-  )
-  losses, weights = at_least_float32(losses, weights)
-  member = jnp.arange(sizes['G'])[:, None] == groups[None, :]
-  spread = jnp.broadcast_to(losses[None, :], member.shape)
-  by_group = masked_mean(spread, member, axis=1)
-  # In logarithms, so that a large loss cannot overflow its weight.
-  weights = jax.nn.softmax(
-    jnp.log(weights) + step_size * jax.lax.stop_gradient(by_group)
-  )
-  return jnp.sum(weights * by_group), weights

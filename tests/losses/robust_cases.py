@@ -7,7 +7,6 @@ import numpy as np
 from sslax import losses
 from tests.losses.case import Case
 from tests.losses.contrastive_cases import anchors, nce, unit, views
-from tests.losses.supervised_cases import LABELS
 
 
 def _pairs(rng):
@@ -78,18 +77,6 @@ def _eqco(queries, keys, negatives, temperature=0.2, alpha=65536):
   )
 
 
-def _group_dro(losses, groups, weights, step_size=0.01):
-  means = []
-  for g in range(len(weights)):
-    own = [x for x, h in zip(losses, groups, strict=True) if h == g]
-    means.append(sum(own) / len(own) if own else 0.0)
-  raised = [
-    w * math.exp(step_size * m) for w, m in zip(weights, means, strict=True)
-  ]
-  total = sum(raised)
-  return sum(r / total * m for r, m in zip(raised, means, strict=True))
-
-
 CASES = [
   Case(
     losses.robust_info_nce,
@@ -136,18 +123,5 @@ CASES = [
     _eqco,
     wrt=('queries', 'keys'),
     replicated=('negatives',),
-  ),
-  Case(
-    losses.group_dro,
-    lambda rng: {
-      'losses': rng.uniform(size=8).astype(np.float32),
-      'groups': LABELS,
-      'weights': np.float32([0.1, 0.2, 0.3, 0.25, 0.15]),
-    },
-    _group_dro,
-    wrt=('losses',),
-    replicated=('weights',),
-    kwargs={'step_size': 0.5},
-    semi_gradient=True,  # the weights are held fixed
   ),
 ]
