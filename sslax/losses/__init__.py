@@ -21,11 +21,13 @@ from sslax.losses.latent import *
 from sslax.losses.masked import *
 from sslax.losses.masked_siamese import *
 from sslax.losses.matching import *
+from sslax.losses.max_margin import *
 from sslax.losses.metric import *
 from sslax.losses.multimodal import *
 from sslax.losses.mutual_information import *
 from sslax.losses.neighborhood import *
 from sslax.losses.neighbors import *
+from sslax.losses.noise_contrastive import *
 from sslax.losses.predictive import *
 from sslax.losses.prototypes import *
 from sslax.losses.proxy import *
