@@ -2,13 +2,14 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from sslax import lookup
 from sslax.errors import BadInputError, nearest
 from sslax.ops.precision import at_least_float32
 from sslax.ops.schedules import (
@@ -30,6 +31,7 @@ __all__ = [
   'cosine',
   'ema',
   'exclude_bias_and_norm',
+  'factory',
   'lars',
   'learning_rate_schedule',
   'linear',
@@ -378,6 +380,34 @@ def build(
   before = _clip(clip_norm)
   after = [scale_by_path(multipliers)] if multipliers else []
   return optax.chain(*before, factory(rate, **own), *after)
+
+
+def factory(name: str) -> Callable[..., optax.GradientTransformation]:
+  """Returns `build` of one name, whose signature shows all its arguments.
+
+  Args:
+    name: 'lars', 'sgd' or 'adamw'.
+
+  Raises:
+    BadInputError: no such optimizer, with the nearest valid name.
+  """
+  lookup.choose('optim', name, OPTIMIZERS)
+  parts = (learning_rate_schedule, OPTIMIZERS[name])
+  own = list(inspect.signature(build).parameters.values())[1:-1]
+  further = [
+    p.replace(kind=p.KEYWORD_ONLY)
+    for f in parts
+    for p in list(inspect.signature(f).parameters.values())[1:]
+    if p.name not in inspect.signature(build).parameters
+  ]
+
+  def make(**kwargs):
+    return build(name, **kwargs)
+
+  make.__name__ = name
+  make.__doc__ = '\n\n'.join(inspect.getdoc(f) for f in (build, *parts))
+  make.__signature__ = inspect.Signature([*own, *further])
+  return make
 
 
 def _clip(norm):

@@ -5,17 +5,15 @@ A factory (`byol`, `simclr`, `multi_crop`, `plain`) is found by its name with
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from sslax import shapes
+from sslax import lookup, shapes
 from sslax.data import augment
 from sslax.data.view_policy import ViewPolicy, augmented, check, require
-from sslax.errors import BadInputError, nearest
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -360,6 +358,19 @@ def plain(
 _RECIPES = {f.__name__: f for f in (byol, simclr, multi_crop, plain)}
 
 
+def factory(name: str) -> Callable[..., Views]:
+  """Returns the function that makes the recipe of that name.
+
+  Args:
+    name: byol, simclr, multi_crop or plain.
+
+  Raises:
+    BadInputError: no such recipe, with the nearest valid name.
+  """
+  lookup.choose('views', name, _RECIPES)
+  return _RECIPES[name]
+
+
 def build(name: str, **kwargs) -> Views:
   """The recipe of that name.
 
@@ -371,14 +382,4 @@ def build(name: str, **kwargs) -> Views:
     BadInputError: no such recipe or argument, with the nearest valid name, or
       a value out of range.
   """
-  if name not in _RECIPES:
-    raise BadInputError(
-      f'views.name is {name!r}, which is no recipe{nearest(name, _RECIPES)}'
-    )
-  known = inspect.signature(_RECIPES[name]).parameters
-  for key in kwargs:
-    if key not in known:
-      raise BadInputError(
-        f'views.{key} is not an argument of {name!r}{nearest(key, known)}'
-      )
-  return _RECIPES[name](**kwargs)
+  return lookup.call('views', factory(name), **kwargs)

@@ -1,0 +1,85 @@
+"""From a config to the parts of a run: one place for every command."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+from sslax import lookup, methods, nets, optim, sharding
+from sslax.data import source as sources
+from sslax.data import views as views_lib
+from sslax.evals.features import Extractor
+from sslax.method import Method
+from sslax.nets.net import Net
+
+
+class Parts(NamedTuple):
+  """What a config describes, built."""
+
+  config: Any  # complete ConfigDict
+  mesh: jax.sharding.Mesh
+  encoder: Net
+  method: Method
+  views: Any  # sslax.data.views.Views
+  tx: Any  # optax optimizer
+  extractor: Extractor
+
+
+def build(config) -> Parts:
+  """Builds everything but the data.
+
+  Args:
+    config: complete ConfigDict, from config.override.
+
+  Raises:
+    BadInputError: a value that cannot work.
+  """
+  if config.dtype == 'float64':
+    jax.config.update('jax_enable_x64', True)
+  mesh = sharding.make_mesh(config.mesh.fsdp)
+  encoder = _make('net', nets.factory, config, dtype=config.dtype)
+  method = _make(
+    'method',
+    methods.factory,
+    config,
+    encoder,
+    num_steps=config.num_steps,
+    dtype=config.dtype,
+  )
+  views = _make('views', views_lib.factory, config, dtype=config.dtype)
+  tx = _make(
+    'optim',
+    optim.factory,
+    config,
+    num_steps=config.num_steps,
+    batch_size=config.batch_size,
+  )
+  extractor = Extractor(views.evaluate, views.policies[0].size, mesh)
+  return Parts(config, mesh, encoder, method, views, tx, extractor)
+
+
+def _make(group, factory, config, *args, **given):
+  chosen = {k: v for k, v in config[group].items() if k != 'name'}
+  make = factory(config[group].name)
+  return lookup.call(group, make, *args, **given, **chosen)
+
+
+def load_source(config, split: str) -> sources.Source:
+  """Opens the source of a config.
+
+  Args:
+    config: complete ConfigDict.
+    split: 'train' or 'test'.
+
+  Raises:
+    BadInputError: it does not exist or cannot be read.
+  """
+  data = config.data
+  return sources.load(
+    data.name,
+    split=split,
+    image_size=config.views.size,
+    dir=data.dir or None,
+    path=data.path or None,
+    labels=data.labels or None,
+    seed=config.seed,
+  )

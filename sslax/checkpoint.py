@@ -1,0 +1,143 @@
+"""Save and restore, asynchronous and atomic, with orbax."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from sslax.errors import BadInputError
+
+FOLDER = 'checkpoints'
+
+
+def manager(
+  workdir, *, keep: int = 1, read_only: bool = False
+) -> ocp.CheckpointManager:
+  """Opens the checkpoints of a workdir.
+
+  The latest `keep` stay and, beside them, the one with the best score; orbax's
+  own best-only keeping would drop a latest checkpoint of a low score.
+
+  Args:
+    workdir: of the run.
+    keep: how many of the latest stay, at least 1.
+    read_only: never write, delete or clean up.
+  """
+  best = policies.BestN(
+    get_metric_fn=lambda metrics: metrics['score'],
+    n=1,
+    keep_checkpoints_without_metrics=False,
+  )
+  latest = policies.LatestN(n=keep)
+  options = ocp.CheckpointManagerOptions(
+    preservation_policy=policies.AnyPreservationPolicy([latest, best]),
+    save_decision_policy=_Always(),
+    cleanup_tmp_directories=not read_only,
+    read_only=read_only,
+    create=not read_only,
+  )
+  return ocp.CheckpointManager(folder(workdir), options=options)
+
+
+def folder(workdir) -> pathlib.Path:
+  """Returns the folder of the checkpoints of a workdir."""
+  return pathlib.Path(workdir).absolute() / FOLDER
+
+
+def latest_step(workdir) -> int | None:
+  """Returns the step of the latest whole checkpoint, or None."""
+  if not folder(workdir).is_dir():
+    return None
+  return max(ocp.utils.checkpoint_steps(folder(workdir)), default=None)
+
+
+class _Always(policies.SaveDecisionPolicy):
+  """Saves whenever asked: the loop decides when."""
+
+  def should_save(self, step, previous_steps, *, context):
+    return True
+
+
+def save(
+  checkpoints: ocp.CheckpointManager,
+  step: int,
+  train_state: Any,
+  *,
+  about: dict[str, Any],
+  score: float | None = None,
+) -> None:
+  """Starts to write a checkpoint; it counts only once it is whole.
+
+  Args:
+    checkpoints: from `manager`.
+    step: steps taken.
+    train_state: a TrainState.
+    about: what json can hold: the config's hash, the seed.
+    score: higher is better; None where nothing was evaluated.
+  """
+  if step in checkpoints.all_steps():
+    return
+  checkpoints.save(
+    step,
+    args=ocp.args.Composite(
+      state=ocp.args.StandardSave(train_state),
+      about=ocp.args.JsonSave(about),
+    ),
+    metrics=None if score is None else {'score': float(score)},
+  )
+
+
+def restore_latest(
+  checkpoints: ocp.CheckpointManager,
+  like: Any,
+  say: Callable[[str], None] = print,
+) -> Any | None:
+  """Restores the latest readable checkpoint, onto the shardings of `like`.
+
+  A checkpoint that cannot be read (cut short, a disk error) is named and the
+  one before it is used.
+
+  Args:
+    checkpoints: from `manager`.
+    like: a TrainState of the same tree, shapes and dtypes, placed on devices.
+    say: told about unreadable checkpoints.
+
+  Returns:
+    The TrainState, or None where there is no checkpoint.
+
+  Raises:
+    BadInputError: there are checkpoints, and none can be read.
+  """
+  steps = sorted(checkpoints.all_steps(), reverse=True)
+  for step in steps:
+    try:
+      return restore(checkpoints, step, like)
+    except Exception as error:  # orbax and tensorstore raise many kinds
+      say(
+        f'checkpoint {step} cannot be read ({_first_line(error)});'
+        ' using the one before it'
+      )
+  if steps:
+    raise BadInputError(
+      f'{checkpoints.directory}: none of the checkpoints {steps} can be read;'
+      ' start again in another --workdir'
+    )
+  return None
+
+
+def restore(checkpoints: ocp.CheckpointManager, step: int, like: Any) -> Any:
+  """Restores one checkpoint, onto the shardings of `like`."""
+  abstract = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+    like,
+  )
+  return checkpoints.restore(
+    step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+  ).state
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,99 @@
+"""Features of a whole source, from any function of images."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sslax import sharding
+from sslax.data import pipeline
+from sslax.data.source import Source
+from sslax.ops.precision import at_least_float32
+
+_RAW_SIZE = 32  # pixels; raw pixels of larger images are compared at this size
+
+
+class Extractor(NamedTuple):
+  """Turns images into features on a mesh.
+
+  Attributes:
+    prepare: uint8 images [B, H, W, 3] -> what the encoder sees.
+    size: side of what the encoder sees, in pixels.
+    mesh: from sharding.make_mesh.
+    batch_size: images a step, over all devices.
+  """
+
+  prepare: Callable
+  size: int
+  mesh: jax.sharding.Mesh
+  batch_size: int = 512
+
+  def jitted(self, features: Callable) -> Callable:
+    """Jits features(params, state, inputs) as a function of uint8 images."""
+
+    def embed(params, state, images):
+      return at_least_float32(features(params, state, self.prepare(images)))
+
+    return jax.jit(embed)
+
+
+def of_source(
+  extractor: Extractor, embed: Callable, source: Source
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Embeds every example of a source, in order.
+
+  Args:
+    extractor: sizes and mesh.
+    embed: jitted, uint8 images [B, H, W, 3] -> [B, D].
+    source: what to embed.
+
+  Returns:
+    Features [N, D] and labels [N], or None where the source has none.
+  """
+  step = -(-extractor.batch_size // extractor.mesh.size) * extractor.mesh.size
+  batches = pipeline.epoch(
+    source,
+    batch_size=step,
+    image_size=extractor.size,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+  features, labels, kept = [], [], []
+  for batch in sharding.feed(extractor.mesh, batches):
+    features.append(sharding.to_host(embed(batch['image'])))
+    kept.append(sharding.to_host(batch['mask']))
+    if 'label' in batch:
+      labels.append(sharding.to_host(batch['label']))
+  kept = np.concatenate(kept)
+  features = np.concatenate(features)[kept]
+  return features, np.concatenate(labels)[kept] if labels else None
+
+
+def of_array(mesh, embed: Callable, images: np.ndarray) -> np.ndarray:
+  """Embeds images that every process holds.
+
+  Args:
+    mesh: from sharding.make_mesh.
+    embed: jitted, uint8 images [B, H, W, 3] -> [B, D].
+    images: [N, H, W, 3] uint8.
+
+  Returns:
+    [N, D].
+  """
+  padded = np.pad(
+    images, ((0, -len(images) % mesh.size), (0, 0), (0, 0), (0, 0))
+  )
+  share = len(padded) // jax.process_count()
+  mine = padded[jax.process_index() * share :][:share]
+  placed = sharding.place(mesh, {'image': mine})['image']
+  return sharding.to_host(embed(placed))[: len(images)]
+
+
+def raw_pixels(images):
+  """Flattens uint8 images [B, H, W, 3] at 32 pixels or less: [B, D]."""
+  b, h, w, c = images.shape
+  size = (b, min(h, _RAW_SIZE), min(w, _RAW_SIZE), c)
+  pixels = images.astype(jnp.float32) / 255
+  return jax.image.resize(pixels, size, 'linear').reshape(b, -1)

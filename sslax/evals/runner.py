@@ -1,0 +1,100 @@
+"""Runs protocols on an encoder and on the two baselines beside it."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from sslax.data import pipeline
+from sslax.data.source import Source
+from sslax.evals import features as feats
+from sslax.evals import protocols
+
+_NUM_VIEW_IMAGES = 512  # test images whose two views are compared
+
+
+class Runner(NamedTuple):
+  """Protocols on one pair of sources.
+
+  Attributes:
+    names: of the protocols that the sources allow, for given names.
+    encoder: (names, params, state) -> {protocol: value}.
+    raw_pixels: names -> {protocol: value} of centered raw pixels.
+  """
+
+  names: Callable[[Iterable[str]], tuple[str, ...]]
+  encoder: Callable[[Iterable[str], Any, Any], dict[str, float]]
+  raw_pixels: Callable[[Iterable[str]], dict[str, float]]
+
+
+def make(parts, train: Source, test: Source) -> Runner:
+  """Makes a Runner; what it compiles is compiled once.
+
+  Args:
+    parts: from sslax.build.
+    train: source of the bank and of the probe's training.
+    test: source of what is scored.
+  """
+  config, extractor = parts.config, parts.extractor
+  options = protocols.Options(
+    config.eval.num_neighbors, config.eval.temperature, config.seed
+  )
+  has_labels = train.class_names is not None
+  views = functools.cache(lambda: _two_views(parts, test))
+  embed = extractor.jitted(parts.method.features)
+  raw = jax.jit(feats.raw_pixels)
+
+  def select(names):
+    return protocols.select(names, has_labels=has_labels)
+
+  def measure(names, function, center):
+    data = _collect(extractor, function, train, test, views(), center)
+    chosen = select(names)
+    return {n: p.run(data, options) for n, p in chosen.items()}
+
+  def encoder(names, params, state):
+    bound = functools.partial(embed, params, state)
+    return measure(names, bound, center=False)
+
+  def raw_pixels(names):
+    return measure(names, raw, center=True)
+
+  return Runner(lambda names: tuple(select(names)), encoder, raw_pixels)
+
+
+def _collect(extractor, embed, train, test, views, center):
+  train_features, train_labels = feats.of_source(extractor, embed, train)
+  test_features, test_labels = feats.of_source(extractor, embed, test)
+  pairs = tuple(feats.of_array(extractor.mesh, embed, v) for v in views)
+  if center:
+    mean = train_features.mean(0, keepdims=True)
+    train_features = train_features - mean
+    test_features = test_features - mean
+    pairs = tuple(p - mean for p in pairs)
+  num_classes = len(train.class_names) if train.class_names else 0
+  return protocols.Features(
+    train_features,
+    train_labels,
+    test_features,
+    test_labels,
+    pairs,
+    num_classes,
+  )
+
+
+def _two_views(parts, test: Source) -> tuple[np.ndarray, ...]:
+  """Augments the first test images twice, as uint8 [M, S, S, 3] each."""
+  images = first_examples(parts, test, _NUM_VIEW_IMAGES)['image']
+  views = jax.jit(parts.views.apply)(jax.random.key(parts.config.seed), images)
+  return tuple(np.asarray(parts.views.unnormalize(v)) for v in views[:2])
+
+
+def first_examples(parts, source: Source, count: int) -> dict[str, np.ndarray]:
+  """Reads the first examples of a source: image [n, H, W, 3], label, ..."""
+  count = min(count, source.num_examples)
+  batches = pipeline.epoch(
+    source, batch_size=count, image_size=parts.extractor.size
+  )
+  return next(iter(batches))

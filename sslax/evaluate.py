@@ -1,0 +1,87 @@
+"""Evaluate a run: `python -m sslax.evaluate --workdir=... --protocols=knn`."""
+
+import argparse
+import pathlib
+import sys
+
+from sslax.errors import BadInputError
+
+_EPILOG = """\
+example:
+  python -m sslax.evaluate --workdir=runs/byol-photos --protocols=knn,linear \\
+      --source=cifar10 --dir=~/tensorflow_datasets
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+  """Returns the command line of this program."""
+  p = argparse.ArgumentParser(
+    prog='python -m sslax.evaluate',
+    description='Score the encoder of a run on any source, beside the same'
+    ' encoder at random initialization and centered raw pixels.',
+    epilog=_EPILOG,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  p.add_argument('--workdir', required=True, help='folder of a run')
+  p.add_argument(
+    '--protocols',
+    default='knn,linear',
+    help='comma-separated: knn, linear, retrieval, rankme (default %(default)s)',
+  )
+  p.add_argument(
+    '--source', help="photos, folder, or a TFDS name; default the run's"
+  )
+  p.add_argument('--dir', help='TFDS directory')
+  p.add_argument('--path', help='folder of images, or glob of TFRecord files')
+  p.add_argument('--labels', help="'folders': sub-folder names are the labels")
+  p.add_argument('--k', type=int, help="neighbors of kNN; default the run's")
+  p.add_argument('--temperature', type=float, help='of the kNN votes')
+  p.add_argument('--debug', action='store_true', help='show tracebacks')
+  return p
+
+
+def main(argv: list[str]) -> int:
+  """Runs the command line; returns an exit code."""
+  arguments = parser().parse_args(argv)
+  import sslax
+  from sslax import build, log
+  from sslax.evals import protocols, runner
+
+  encoder = sslax.load(pathlib.Path(arguments.workdir).expanduser())
+  config = encoder.config
+  _apply(config, arguments)
+  sources = [build.load_source(config, split) for split in ('train', 'test')]
+  names = tuple(arguments.protocols.split(','))
+  has_labels = sources[0].class_names is not None
+  protocols.select(names, has_labels=has_labels, explicit=True)
+  run = runner.make(encoder.parts, *sources)
+  state = encoder.train_state
+  values = {
+    'this run': run.encoder(names, state.params, state.state),
+    'random_init': run.encoder(names, *encoder.random_init()),
+    'raw_pixels': run.raw_pixels(names),
+  }
+  log.comparison(values, step=encoder.step)
+  return 0
+
+
+def _apply(config, arguments) -> None:
+  """Puts the flags that were given in place of the run's settings."""
+  if arguments.source:
+    config.data.name = arguments.source
+  for key in ('dir', 'path', 'labels'):
+    if getattr(arguments, key):
+      config.data[key] = getattr(arguments, key)
+  if arguments.k is not None:
+    if arguments.k < 1:
+      raise BadInputError(f'--k is {arguments.k}; it must be at least 1')
+    config.eval.num_neighbors = arguments.k
+  if arguments.temperature is not None:
+    config.eval.temperature = arguments.temperature
+
+
+if __name__ == '__main__':
+  from sslax.cli import run_main
+
+  sys.exit(run_main(main))
