@@ -1,9 +1,11 @@
-"""Golden adapters of sslax.losses.distillation."""
+"""Golden adapters of self-distillation losses and DirectPred's predictor."""
 
 import jax.numpy as jnp
 
 from sslax import losses
+from sslax.ops import centering, predictor
 from sslax.ops.distance import normalize
+from sslax.ops.sinkhorn import sinkhorn_codes
 
 
 def _byol(x, hp, form):
@@ -26,4 +28,107 @@ def _negative_cosine(x, hp, form):
   return {'loss': losses.negative_cosine(x['p'], x['z'])}
 
 
-ADAPTERS = {'byol': _byol, 'negative_cosine': _negative_cosine}
+def numbered(x, letter):
+  """The arrays letter0, letter1, ... in order."""
+  names = sorted(
+    (k for k in x if k.startswith(letter) and k[len(letter) :].isdigit()),
+    key=lambda k: int(k[len(letter) :]),
+  )
+  return tuple(x[k] for k in names)
+
+
+def _dino(x, hp, form):
+  if form.startswith('lightly'):
+    student, teacher = numbered(x, 's'), numbered(x, 't')
+  else:
+    student = jnp.split(x['student'], hp['n_crops'])
+    teacher = jnp.split(x['teacher'], 2)
+  center = jnp.ravel(x['center'])
+  return {
+    'loss': losses.dino(
+      student,
+      teacher,
+      center,
+      student_temperature=hp['student_temp'],
+      teacher_temperature=hp['teacher_temp'],
+    ),
+    'center_after': centering.update_center(
+      center, jnp.stack(teacher), momentum=hp['center_momentum']
+    ),
+    'teacher_temp': hp['teacher_temp'],
+  }
+
+
+def _dinov2_cls(x, hp, form):
+  if 'sinkhorn' in form:
+    probs = sinkhorn_codes(
+      x['teacher'],
+      epsilon=hp['teacher_temp'],
+      num_iterations=hp['n_iterations'],
+    )
+  else:
+    probs = centering.sharpened(
+      x['teacher'], jnp.ravel(x['center']), temperature=hp['teacher_temp']
+    )
+  student = numbered(x, 's')
+  return {
+    'loss': losses.dinov2_cls(
+      student,
+      jnp.split(probs, len(probs) // len(student[0])),
+      student_temperature=hp['student_temp'],
+    ),
+    'teacher_probs': probs,
+  }
+
+
+def _directpred(x, hp, form):
+  del form
+  features = numbered(x, 'f')
+  correlation = features[0].T @ features[0] / len(features[0])
+  for batch in features[1:]:
+    correlation = predictor.update_correlation(
+      correlation, batch, momentum=hp['dyn_lambda']
+    )
+  if hp['balance_type'] == 'direct' and hp['dyn_convert'] == 1:
+    weight = predictor.direct_copy_predictor(correlation, eps=hp['dyn_eps'])
+  else:
+    weight = predictor.direct_predictor(
+      correlation,
+      eps=hp['dyn_eps'],
+      power=1 / hp['dyn_convert'],
+      eps_inside=hp['eps_inside'],
+      shrinkage=max(hp['dyn_reg'], 0),  # -1 is none
+    )
+  return {'corr': correlation, 'W': weight}
+
+
+def _twist(x, hp, form):
+  del form
+  kwargs = {'temperature': hp['tau'], 'eps': hp['eps']}
+  kl, eh, he = losses.twist_terms(x['f1'], x['f2'], **kwargs)
+  loss = losses.twist(
+    x['f1'],
+    x['f2'],
+    sharpness_weight=hp['lam1'],
+    diversity_weight=hp['lam2'],
+    **kwargs,
+  )
+  return {'loss': loss, 'kl': kl, 'eh': eh, 'he': he}
+
+
+def _koleo(x, hp, form):
+  del form
+  return {
+    'loss': losses.koleo(x['x'], norm=hp.get('p', 2), eps=hp['eps']),
+  }
+
+
+ADAPTERS = {
+  'byol': _byol,
+  'dino': _dino,
+  'dinov2_cls': _dinov2_cls,
+  'directpred': _directpred,
+  'koleo': _koleo,
+  'negative_cosine': _negative_cosine,
+  'twist': _twist,
+}
