@@ -1,0 +1,55 @@
+"""Images as sequences of patches."""
+
+import jax.numpy as jnp
+
+from sslax import shapes
+from sslax.ops.precision import at_least_float32
+
+
+def patchify(images, patch_size):
+  """Cuts images into patches, row by row.
+
+  Args:
+    images: [B, H, W, C]; H and W multiples of `patch_size`.
+    patch_size: side of a patch in pixels.
+
+  Returns:
+    [B, N, D] with N = H·W / patch_size² and D = patch_size²·C, the pixels of
+    a patch row by row, channels last.
+
+  Raises:
+    ValueError: the shape is wrong or not a multiple of the patch.
+  """
+  sizes = shapes.check(images=(images, 'B H W C'))
+  for letter in 'HW':
+    if sizes[letter] % patch_size:
+      raise ValueError(
+        f'images have {letter}={sizes[letter]}; expected a multiple of'
+        f' {patch_size}'
+      )
+  rows, columns = sizes['H'] // patch_size, sizes['W'] // patch_size
+  grid = jnp.reshape(
+    images, (sizes['B'], rows, patch_size, columns, patch_size, sizes['C'])
+  )
+  grid = jnp.swapaxes(grid, 2, 3)
+  return jnp.reshape(grid, (sizes['B'], rows * columns, -1))
+
+
+def normalized_patches(patches, *, eps=1e-6):
+  """Standardizes every patch by its own mean and unbiased variance.
+
+  Args:
+    patches: [B, N, D].
+    eps: added to the variance.
+
+  Returns:
+    [B, N, D], in at least float32.
+
+  References:
+    He et al., Masked autoencoders are scalable vision learners,
+    https://arxiv.org/abs/2111.06377, 2021, section 3.
+  """
+  patches = at_least_float32(patches)
+  mean = jnp.mean(patches, -1, keepdims=True)
+  variance = jnp.var(patches, -1, ddof=1, keepdims=True)
+  return (patches - mean) / jnp.sqrt(variance + eps)
