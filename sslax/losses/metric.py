@@ -30,9 +30,10 @@ def contrastive_margin(
     labels: [B], 1 similar, 0 dissimilar; a share between them is graded
       similarity.
     margin: m, above 0.
-    metric: 'euclidean', d = ‖x − y‖, or 'cosine', d = 1 − cos.
+    metric: 'euclidean', d = ‖x − y‖; 'manhattan', d = Σ|x − y|; or 'cosine',
+      d = 1 − cos.
     squared: False gives the linear form y·d + (1 − y)·max(0, m − d).
-    eps: added to each coordinate of x − y (1e-6 in PyTorch).
+    eps: added to each coordinate of x − y (1e-6 in PyTorch); not to cosines.
 
   Returns:
     Scalar, at least 0.
@@ -50,16 +51,25 @@ def contrastive_margin(
   """
   shapes.check(x=(x, 'B D'), y=(y, 'B D'), labels=(labels, 'B'))
   x, y, labels = at_least_float32(x, y, labels)
-  if metric not in ('euclidean', 'cosine'):
-    raise ValueError(f"metric is {metric!r}; expected 'euclidean' or 'cosine'")
-  if metric == 'euclidean':
-    gaps = distance.safe_norm(x - y + eps)
-  else:
-    gaps = 1 - jnp.sum(distance.normalize(x) * distance.normalize(y), -1)
+  if metric not in _METRICS:
+    raise ValueError(f'metric is {metric!r}; expected one of {[*_METRICS]}')
+  gaps = _METRICS[metric](x, y, eps)
   short = jax.nn.relu(margin - gaps)
   if squared:
     return jnp.mean(labels * gaps**2 + (1 - labels) * short**2) / 2
   return jnp.mean(labels * gaps + (1 - labels) * short)
+
+
+def _cosine_gap(x, y, eps):
+  del eps
+  return 1 - jnp.sum(distance.normalize(x) * distance.normalize(y), -1)
+
+
+_METRICS = {
+  'euclidean': lambda x, y, eps: distance.safe_norm(x - y + eps),
+  'manhattan': lambda x, y, eps: distance.safe_norm(x - y + eps, ord=1),
+  'cosine': _cosine_gap,
+}
 
 
 def contrastive_margin_in_batch(

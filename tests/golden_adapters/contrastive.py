@@ -10,14 +10,14 @@ from sslax.ops.distance import cosine, normalize
 
 def _ntxent(x, hp, form):
   temperature = hp['temperature']
-  if form.startswith('multiview'):  # positives summed inside the log
+  if 'indexes' in x:  # multiview: positives summed inside the log
     loss = losses.ubernce(x['z'], x['indexes'], temperature=temperature)
   elif 'embeddings' in x:  # optax and pml_labels: a term for each pair
     loss = losses.ntxent_pairs(
       x['embeddings'], x['labels'], temperature=temperature
     )
   else:
-    raw = form.startswith(('bolts_unit', 'htdt_nonorm'))
+    raw = form.startswith('bolts_unit') or not hp.get('normalize', True)
     loss = losses.ntxent(
       x['z0'], x['z1'], temperature=temperature, normalize=not raw
     )
@@ -41,13 +41,14 @@ def pushed(rows, new):
 
 
 def _moco_queue(x, hp, form):
+  del form
   temperature = hp['temperature']
-  if form.startswith('lightly'):  # the keys receive a gradient
+  if 'bank' in x:  # lightly: the keys receive a gradient
     z0, z1 = normalize(x['z0']), normalize(x['z1'])
     loss = _external(z0, z1, x['bank'], temperature)
     rows, cursor = pushed(x['bank'], z1)
     return {'loss': loss, 'bank_after': rows, 'ptr_after': cursor}
-  if form.startswith('solo'):  # unit rows, not normalized inside
+  if 'query' in x:  # solo: unit rows, not normalized inside
     loss = _external(x['query'], x['key'], x['queue'].T, temperature)
     return {'loss': loss}
   loss = losses.moco(x['q'], x['k'], x['queue'].T, temperature=temperature)
@@ -150,7 +151,8 @@ def _relic(x, hp, form):
 
 
 def _rince(x, hp, form):
-  if form.startswith('mocov3'):
+  del form
+  if 'q_' in x:  # MoCo v3's form
     return {'loss': losses.robust_mocov3(x['q_'], x['k_'], **hp)}
   return {'loss': losses.robust_info_nce(x['z0'], x['z1'], **hp)}
 

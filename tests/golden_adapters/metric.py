@@ -21,13 +21,13 @@ def _contrastive_margin(x, hp, form):
       violated_only='mean' not in form,
     )
     return {'loss': loss}
-  cosine = hp['distance'].upper().startswith('COSINE')
+  metric = hp['distance'].lower().removesuffix('_distance')
   loss = losses.contrastive_margin(
     x['x'],
     x['y'],
     x['labels'],
     margin=hp['margin'],
-    metric='cosine' if cosine else 'euclidean',
+    metric=metric,
     eps=1e-6,  # PyTorch's pairwise distance
   )
   return {'loss': loss}
@@ -67,7 +67,7 @@ def _sentence_transformers(x, hp):
   return losses.triplet_in_batch(
     x['embeddings'],
     x['labels'],
-    margin=hp.get('margin', 0.0),
+    margin=0.0 if 'soft' in mining else hp['margin'],
     mining=names.get(mining, 'hard'),
     smooth='soft' in mining,
     violated_only=mining == 'batch_all',

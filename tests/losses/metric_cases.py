@@ -43,6 +43,8 @@ def _contrastive(
   for a, b, same in zip(x, y, labels, strict=True):
     if metric == 'cosine':
       d = 1 - unit(a) @ unit(b)
+    elif metric == 'manhattan':
+      d = sum(abs(a - b + eps))
     else:
       d = math.sqrt(sum((a - b + eps) ** 2))
     short = max(0.0, margin - d)
@@ -201,6 +203,15 @@ CASES = [
     ('x', 'y'),
     'cosine',
     metric='cosine',
+  ),
+  _variant(
+    losses.contrastive_margin,
+    _pairs,
+    _contrastive,
+    ('x', 'y'),
+    'manhattan',
+    metric='manhattan',
+    margin=6.0,
   ),
   _variant(
     losses.contrastive_margin,
