@@ -2,7 +2,7 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet: a smoke test that learns, minutes on a CPU
+  (nothing)     photos, a small ResNet: a smoke test that learns, minutes
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, a small ResNet: 12 minutes on two CPU cores
   :imagenet     ResNet-50, batch 4,096, 1,000 epochs: 74.3 % linear top-1 in the
@@ -93,7 +93,7 @@ def imagenet(num_epochs, learning_rate, weight_decay, momentum):
     weight_decay=weight_decay,
     warmup_steps=10 * _IMAGENET_TRAIN // config.batch_size,
   )
-  config.data.update(name='imagenet2012', host_crop=True)
+  config.data.update(name='imagenet2012')
   config.eval.every_steps = config.num_steps // 20
   config.checkpoint.every_steps = 1000
   config.log.every_steps = 50
@@ -107,5 +107,5 @@ def folder():
   config.batch_size = 128
   config.net.update(width=32, stage_sizes=(2, 2, 2, 2), stem='small_stride2')
   config.views.update(size=64)
-  config.data.update(name='folder', host_crop=True)
+  config.data.update(name='folder')
   return config

@@ -30,10 +30,6 @@ KEYS: dict[str, tuple[Any, str]] = {
   'data.dir': ('', 'TFDS directory; default $TFDS_DATA_DIR'),
   'data.path': ('', 'folder of images, or glob of TFRecord files'),
   'data.labels': ('', "'folders': a folder source's sub-folders are labels"),
-  'data.host_crop': (
-    False,
-    'decode and crop on the host: for large images of many sizes',
-  ),
   'mesh.fsdp': (1, 'devices over which each large parameter is split'),
   'log.every_steps': (20, 'steps between logged lines'),
   'eval.every_steps': (500, 'steps between evaluations; 0: only at the end'),
@@ -78,7 +74,7 @@ def factories() -> dict[str, Callable[[str], Callable[..., Any]]]:
 
 
 def arguments(make: Callable[..., Any]) -> dict[str, Any]:
-  """Returns the arguments of a factory that a config can set: name -> default."""
+  """Returns what a config can set of a factory: name -> default."""
   return {
     name: p.default
     for name, p in inspect.signature(make).parameters.items()
@@ -126,7 +122,7 @@ def check(config: ConfigDict) -> None:
 
 def from_dict(values: Mapping[str, Any]) -> ConfigDict:
   """Makes a complete ConfigDict of the config of a run."""
-  config = ConfigDict({k: v for k, v in values.items()})
+  config = ConfigDict(dict(values))
   for key, (value, _) in KEYS.items():
     group, _, name = key.rpartition('.')
     place = config[group] if group else config
@@ -227,7 +223,7 @@ def _parse(key: str, text: str, current: Any) -> Any:
     return text
   words = {'true': True, 'false': False}
   try:
-    value = words.get(text.lower(), None)
+    value = words.get(text.lower())
     value = ast.literal_eval(text) if value is None else value
   except (ValueError, SyntaxError):
     value = text

@@ -1,4 +1,4 @@
-"""Embed a folder: `python -m sslax.embed --workdir=... --images=... --out=...`."""
+"""Embed a folder: `python -m sslax.embed --workdir=... --images=...`."""
 
 import argparse
 import pathlib
@@ -38,8 +38,10 @@ def main(argv: list[str]) -> int:
   from sslax.evals import features
 
   encoder = sslax.load(pathlib.Path(arguments.workdir).expanduser())
-  source = folder.folder(
-    pathlib.Path(arguments.images).expanduser(), split='all'
+  source = folder.load(
+    path=str(pathlib.Path(arguments.images).expanduser()),
+    split='all',
+    image_size=encoder.parts.extractor.size,
   )
   embeddings, _ = features.of_source(
     encoder.parts.extractor, encoder.embed, source

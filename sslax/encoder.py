@@ -1,5 +1,6 @@
 """A trained encoder as a Python function: `sslax.load(workdir)`."""
 
+import functools
 import pathlib
 from typing import Any
 
@@ -37,7 +38,8 @@ class Encoder:
     self.step = int(train_state.step)
     self.parts = parts
     self.train_state = train_state
-    self._embed = parts.extractor.jitted(parts.method.features)
+    embed = parts.extractor.jitted(parts.method.features)
+    self.embed = functools.partial(embed, train_state.params, train_state.state)
 
   def __call__(self, images, batch_size: int = 256) -> np.ndarray:
     """Embeds images.
@@ -67,8 +69,18 @@ class Encoder:
     padding = ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0))
     padded = {'image': np.pad(images, padding)}
     placed = sharding.place(self.parts.mesh, padded)['image']
-    params, state = self.train_state.params, self.train_state.state
-    return np.asarray(self._embed(params, state, placed))[: len(images)]
+    return np.asarray(self.embed(placed))[: len(images)]
+
+  def at_random_init(self) -> train.TrainState:
+    """Returns the state that the run started from, made anew."""
+    return train.init(
+      self.parts.method,
+      self.parts.tx,
+      self.parts.views,
+      _example(self.parts, jnp.zeros),
+      seed=self.config.seed,
+      mesh=self.parts.mesh,
+    )
 
 
 def load(workdir: str | pathlib.Path) -> Encoder:
@@ -99,19 +111,19 @@ def load(workdir: str | pathlib.Path) -> Encoder:
 
 def abstract_state(parts: build.Parts) -> train.TrainState:
   """Returns the shapes and shardings of a run's state, without its data."""
-  size = parts.config.views.size
-  image = jax.ShapeDtypeStruct(
-    (parts.mesh.size, size, size, 3),
-    jnp.uint8,
-    sharding=sharding.split_rows(parts.mesh),
-  )
   return train.init_shapes(
     parts.method,
     parts.tx,
     parts.views,
-    {'image': image},
+    _example(parts, jax.ShapeDtypeStruct),
     mesh=parts.mesh,
   )
+
+
+def _example(parts: build.Parts, make):
+  """Returns a batch of the shapes that size the parameters."""
+  size = parts.extractor.size
+  return {'image': make((parts.mesh.size, size, size, 3), jnp.uint8)}
 
 
 def _as_uint8(images) -> np.ndarray:

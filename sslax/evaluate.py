@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
   p.add_argument(
     '--protocols',
     default='knn,linear',
-    help='comma-separated: knn, linear, retrieval, rankme (default %(default)s)',
+    help='comma-separated, of knn, linear, retrieval, rankme'
+    ' (default %(default)s)',
   )
   p.add_argument(
     '--source', help="photos, folder, or a TFDS name; default the run's"
@@ -56,10 +57,10 @@ def main(argv: list[str]) -> int:
   has_labels = sources[0].class_names is not None
   protocols.select(names, has_labels=has_labels, explicit=True)
   run = runner.make(encoder.parts, *sources)
-  state = encoder.train_state
+  state, first = encoder.train_state, encoder.at_random_init()
   values = {
     'this run': run.encoder(names, state.params, state.state),
-    'random_init': run.encoder(names, *encoder.random_init()),
+    'random_init': run.encoder(names, first.params, first.state),
     'raw_pixels': run.raw_pixels(names),
   }
   log.comparison(values, step=encoder.step)

@@ -7,14 +7,24 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from sslax import build, checkpoint, health, init_from, preemption, sharding
+from sslax import (
+  build,
+  checkpoint,
+  health,
+  init_from,
+  pictures,
+  preemption,
+  report,
+  sharding,
+  train,
+)
 from sslax import config as config_lib
 from sslax import log as log_lib
-from sslax import pictures, report, train
 from sslax import workdir as workdir_lib
-from sslax.clock import Clock
 from sslax.cli import DONE, SAVED, UNHEALTHY
+from sslax.clock import Clock
 from sslax.data import pipeline
+from sslax.data.host_crops import HostCrops
 from sslax.data.source import Source
 from sslax.errors import BadInputError
 from sslax.evals import runner as runner_lib
@@ -155,9 +165,23 @@ def host_batches(parts, source, start_step) -> Iterator[dict[str, np.ndarray]]:
     batch_size=parts.config.batch_size,
     seed=parts.config.seed,
     start_step=start_step,
+    host_crops=None if source.read is None else _host_crops(parts.views),
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
+
+
+def _host_crops(views) -> HostCrops:
+  """Describes the crops that large images get before they leave the host."""
+  first = views.policies[0]
+  for policy in views.policies:
+    if (policy.size, policy.crop_scale) != (first.size, first.crop_scale):
+      raise BadInputError(
+        f'views of {first.size} and {policy.size} pixels need images held in'
+        ' memory; this source is read from disk, one crop size at a time'
+      )
+  num_views = sum(policy.num_crops for policy in views.policies)
+  return HostCrops(num_views, first.size, first.crop_scale, first.crop_ratio)
 
 
 def _due(every: int, step: int) -> bool:

@@ -51,7 +51,7 @@ def load(
   enlarged.
 
   Args:
-    split: 'train' or 'test'.
+    split: 'train', 'test', or 'all' for every image.
     image_size: side that evaluation sees, in pixels.
     path: the folder.
     labels: None, or 'folders': the name of the first sub-folder is the label.
@@ -60,7 +60,8 @@ def load(
     BadInputError: the folder is missing, empty or unreadable, or too many of
       its files are no images.
   """
-  sources.check_split(split)
+  if split != 'all':
+    sources.check_split(split)
   root = _checked(path, labels)
   names = _class_names(root) if labels else None
   paths = _split_paths(root, split)
@@ -167,6 +168,8 @@ def _checked(path: str | None, labels: str | None) -> pathlib.Path:
 
 def _split_folder(root: pathlib.Path, split: str) -> tuple[pathlib.Path, bool]:
   """Returns the folder of a split, and whether test is held out of it."""
+  if split == 'all':
+    return root, False
   train = root / 'train'
   if not train.is_dir():
     return root, True
@@ -178,7 +181,13 @@ def _split_folder(root: pathlib.Path, split: str) -> tuple[pathlib.Path, bool]:
 
 def _split_paths(root: pathlib.Path, split: str) -> list[pathlib.Path]:
   folder, held_out = _split_folder(root, split)
-  paths = _walk(folder)
+  paths, others = _walk(folder)
+  if others:
+    sources.log.warning(
+      'ignored %d files without an extension of images, such as %s',
+      len(others),
+      min(others),
+    )
   if not held_out:
     return paths
   key = lambda p: hashlib.sha256(p.relative_to(folder).as_posix().encode())  # noqa: E731
@@ -194,8 +203,8 @@ def _split_paths(root: pathlib.Path, split: str) -> list[pathlib.Path]:
   return chosen
 
 
-def _walk(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Lists the image files below a folder, sorted, hidden ones left out."""
+def _walk(folder: pathlib.Path) -> tuple[list[pathlib.Path], ...]:
+  """Lists the image files below a folder, sorted, and others; none hidden."""
 
   def refuse(error):
     raise BadInputError(
@@ -213,18 +222,12 @@ def _walk(folder: pathlib.Path) -> list[pathlib.Path]:
       if not name.startswith('.'):
         is_image = path.suffix[1:].lower() in EXTENSIONS
         (images if is_image else others).append(path)
-  if others:
-    sources.log.warning(
-      'ignored %d files without an extension of images, such as %s',
-      len(others),
-      min(others),
-    )
   if not images:
     raise BadInputError(
       f'{folder} holds no images; files ending in {", ".join(EXTENSIONS)}'
       ' would be right'
     )
-  return sorted(images)
+  return sorted(images), others
 
 
 def _class_names(root: pathlib.Path) -> tuple[str, ...]:
@@ -232,7 +235,7 @@ def _class_names(root: pathlib.Path) -> tuple[str, ...]:
   folders = {_split_folder(root, split)[0] for split in sources.SPLITS}
   names = set()
   for folder in folders:
-    names |= {_class_name(folder, path) for path in _walk(folder)}
+    names |= {_class_name(folder, path) for path in _walk(folder)[0]}
   return tuple(sorted(names))
 
 

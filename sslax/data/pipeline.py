@@ -186,10 +186,10 @@ def _examples(steps, make: Callable, by_batch: bool, share: int):
 
 def _iterate(dataset) -> Batches:
   """Yields numpy batches; what a source found wrong stays one sentence."""
-  tf = tensorflow()
+  op_error = tensorflow().errors.OpError  # held: interpreters unload modules
   try:
     yield from dataset.as_numpy_iterator()
-  except tf.errors.OpError as error:
+  except op_error as error:
     said = re.search(r'BadInputError: (.*)', str(error))
     if said is None:
       raise

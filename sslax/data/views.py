@@ -18,6 +18,7 @@ from sslax.data.view_policy import ViewPolicy, augmented, check, require
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _DTYPES = ('bfloat16', 'float32', 'float64')
+_WHOLE = {'crop_scale': (1.0, 1.0), 'crop_ratio': (1.0, 1.0)}
 
 
 class Views(NamedTuple):
@@ -27,7 +28,8 @@ class Views(NamedTuple):
     policies: one for each kind of view.
     apply: (rng, images [B, H, W, 3] uint8) -> a tuple of normalized views
       [B, size, size, 3], one for each crop, in the order of the policies.
-      Row i depends only on rng, the crop and image i.
+      Row i depends only on rng, the crop and image i. Images cropped on the
+      host are [B, V, H, W, 3], and view i is made of [:, i].
     evaluate: images [B, H, W, 3] uint8 -> [B, size, size, 3], the center of
       each image at the first policy's size, normalized as views are.
     unnormalize: a view -> uint8 for pictures.
@@ -65,11 +67,26 @@ def _crops(rng, images, policy):
 
 
 def _apply(rng, images, *, policies, mean, std, dtype):
+  if images.ndim == 5:  # cropped on the host
+    return _apply_to_crops(
+      rng, images, policies=policies, mean=mean, std=std, dtype=dtype
+    )
   images = _unit_range(images, dtype)
   views = []
   for i, policy in enumerate(policies):
     crops = _crops(jax.random.fold_in(rng, i), images, policy)
     views += [_normalize(crop, mean, std, dtype) for crop in crops]
+  return tuple(views)
+
+
+def _apply_to_crops(rng, images, *, policies, **how):
+  """Changes all but the crop: view i is made of images[:, i]."""
+  one_each = [p._replace(num_crops=1, **_WHOLE)
+              for p in policies for _ in range(p.num_crops)]  # fmt: skip
+  views = []
+  for i, policy in enumerate(one_each):
+    key = jax.random.fold_in(rng, i)
+    views += _apply(key, images[:, i], policies=(policy,), **how)
   return tuple(views)
 
 
