@@ -82,7 +82,8 @@ def hsic_bottleneck(
     labels: Y [B, K] one-hot labels.
     beta: β > 0, weight of the label's term.
     bandwidth: σ > 0 of every kernel, for unit-variance features.
-    eps: ε of the normalized HSIC.
+    eps: ε of the normalized HSIC. In float32 the value is rounded by about
+      1e-7 / ε of itself: raise ε where that matters, or run in float64.
 
   Returns:
     Scalar, of either sign.

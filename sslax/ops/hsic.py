@@ -161,8 +161,12 @@ def _center(kernel):
 
 
 def _shrink(kernel, eps):
-  """K (K + εB I)⁻¹ of the centered kernel."""
-  size = kernel.shape[0]
-  centered = _center(kernel)
-  regular = centered + eps * size * jnp.eye(size, dtype=kernel.dtype)
-  return jax.scipy.linalg.solve(regular, centered, assume_a='pos')
+  """K (K + rI)⁻¹ = I − r (K + rI)⁻¹ of the centered kernel, r = εB.
+
+  The second form has no cancelling terms in its derivative.
+  """
+  ridge = eps * kernel.shape[0]
+  identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
+  regular = _center(kernel) + ridge * identity
+  inverse = jax.scipy.linalg.solve(regular, identity, assume_a='pos')
+  return identity - ridge * inverse

@@ -19,10 +19,10 @@ def _code(rng):
 
 def _layer(rng):
   labels = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 16)]
-  hidden = (labels @ rng.normal(size=(3, 4)) + rng.normal(size=(16, 4))) * 4
+  hidden = labels @ rng.normal(size=(3, 4)) + rng.normal(size=(16, 4))
   return {
     'hidden': hidden.astype(np.float32),
-    'inputs': (4 * rng.normal(size=(16, 5))).astype(np.float32),
+    'inputs': rng.normal(size=(16, 5)).astype(np.float32),
     'labels': labels,
   }
 
@@ -74,7 +74,7 @@ def _kernel(x, bandwidth):
   return center @ kernel @ center
 
 
-def _normalized_hsic(x, y, bandwidth, eps=1e-5):
+def _normalized_hsic(x, y, bandwidth, eps):
   n = len(x)
   shrunk = []
   for z in (x, y):
@@ -83,10 +83,9 @@ def _normalized_hsic(x, y, bandwidth, eps=1e-5):
   return np.trace(shrunk[0] @ shrunk[1])
 
 
-def _hsic_bottleneck(hidden, inputs, labels, beta, bandwidth):
-  return _normalized_hsic(hidden, inputs, bandwidth) - (
-    beta * _normalized_hsic(hidden, labels, bandwidth)
-  )
+def _hsic_bottleneck(hidden, inputs, labels, beta, bandwidth, eps):
+  on_input = _normalized_hsic(hidden, inputs, bandwidth, eps)
+  return on_input - beta * _normalized_hsic(hidden, labels, bandwidth, eps)
 
 
 def _covariance(x, y):
@@ -206,7 +205,7 @@ CASES = [
     _layer,
     _hsic_bottleneck,
     ('hidden',),
-    kwargs={'beta': 2.0, 'bandwidth': 1.0},
+    kwargs={'beta': 2.0, 'bandwidth': 1.0, 'eps': 0.01},
   ),
   Case(losses.cca, _two_views, _cca, ('view1', 'view2')),
   # The scores are under stop-gradient.
