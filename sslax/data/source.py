@@ -75,9 +75,11 @@ def load(
     BadInputError: there is no such source, or it cannot be read.
   """
   check_split(split)
-  options = {'photos': {'seed': seed}, 'folder': {'path': path}}
-  options['folder']['labels'] = labels
-  options['tfrecord'] = {'path': path}
+  options = {
+    'photos': {'seed': seed},
+    'folder': {'path': path, 'labels': labels},
+    'tfrecord': {'path': path},
+  }
   if name in _NAMES:
     module = importlib.import_module(f'sslax.data.{name}')
     return module.load(split=split, image_size=image_size, **options[name])

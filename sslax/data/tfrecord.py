@@ -227,13 +227,15 @@ def _keys(serialized: bytes, path: str) -> Keys:
     raise BadInputError(
       f'data.path is {path!r}, whose records are not tf.train.Examples'
     ) from error
-  images = [key for key in IMAGE_KEYS if fields[key].bytes_list.value]
+  # Asking the map for an absent key would add it.
+  present = [key for key in IMAGE_KEYS + LABEL_KEYS if key in fields]
+  images = [key for key in present if fields[key].bytes_list.value]
   if not images:
     raise BadInputError(
       f'data.path is {path!r}, whose examples hold no image as bytes under'
       f' {" or ".join(IMAGE_KEYS)}; they hold {", ".join(sorted(fields))}'
     )
-  labels = [key for key in LABEL_KEYS if fields[key].int64_list.value]
+  labels = [key for key in present if fields[key].int64_list.value]
   return Keys(images[0], labels[0] if labels else None)
 
 
