@@ -141,6 +141,11 @@ def multiple_instance(scores, labels, mask=None, *, how='logsumexp'):
   Raises:
     ValueError: the shapes do not fit, or an unknown `how`.
 
+  References:
+    Ilse et al., Attention-based deep multiple instance learning,
+    https://arxiv.org/abs/1802.04712, 2018: the label of a bag as a Bernoulli
+    variable.
+
   >>> round(float(multiple_instance(jnp.zeros((1, 3)), jnp.array([1]))), 4)
   0.6931
   """

@@ -60,7 +60,9 @@ def koleo(x, *, norm=2, eps=1e-8):
 
 
 def coding_rate(x, *, eps=0.2):
-  """Total coding rate, ½ log det(I + D / (B ε) XᵀX).
+  """Total coding rate: the volume that the embeddings fill.
+
+  ½ log det(I + D / (B ε) XᵀX).
 
   Args:
     x: [B, D], not normalized here.
