@@ -35,21 +35,27 @@ def get_config(argument=''):
 def photos():
   """Small network, small images: the whole path in minutes."""
   config = config_lib.default()
-  config.num_steps = 400
-  config.batch_size = 256
+  config.num_steps = 500
+  config.batch_size = 128
   config.net.update(
     name='resnet', width=16, stem='small_stride2', stage_sizes=(1, 1, 1)
   )
   config.method.update(
-    name='byol', hidden_size=256, projection_size=64, momentum=0.97
+    name='byol', hidden_size=256, projection_size=64, momentum=0.98
   )
-  config.views.update(name='byol', size=32, crop_scale=(0.2, 1.0))
+  config.views.update(
+    name='byol',
+    size=32,
+    crop_scale=(0.2, 1.0),
+    blur_prob=(0.0, 0.0),
+    solarize_prob=(0.0, 0.0),
+  )
   config.optim.update(
-    name='adamw', learning_rate=2e-3, weight_decay=1e-4, warmup_ratio=0.1
+    name='adamw', learning_rate=6e-3, weight_decay=1e-4, warmup_ratio=0.1
   )
   config.data.name = 'photos'
-  config.eval.every_steps = 200
-  config.checkpoint.every_steps = 200
+  config.eval.every_steps = 250
+  config.checkpoint.every_steps = 250
   return config
 
 
@@ -69,10 +75,10 @@ def smoke():
 def cifar10():
   """CIFAR-10 on two CPU cores."""
   config = photos()
-  config.num_steps = 1400
+  config.num_steps = 2300
   config.data.name = 'cifar10'
-  config.eval.every_steps = 700
-  config.checkpoint.every_steps = 350
+  config.eval.every_steps = 1150
+  config.checkpoint.every_steps = 575
   return config
 
 

@@ -120,7 +120,7 @@ def make_step(method: Method, tx, views, *, seed: int) -> Callable:
       method.loss, has_aux=True
     )(params, state, batch, rng=rng_loss, step=at)
     with jax.numpy_dtype_promotion('standard'):  # optax mixes dtypes
-      grad_norm = optax.global_norm(grads)
+      grad_norm = optax.tree.norm(grads)
       updates, new_opt_state = tx.update(grads, opt_state, params)
       new_params = optax.apply_updates(params, updates)
     new_params, new_state = method.update(new_params, new_state, step=at)

@@ -12,8 +12,9 @@ from sslax import config as config_lib
 
 _ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted(f.stem for f in (_ROOT / 'configs').glob('[a-z]*.py'))
-# Parameters that get no gradient by design: method -> part of their path.
-WITHOUT_GRADIENT = {}
+# Parameters that get no gradient by design: method -> parts of their paths.
+# A batch norm takes away what the bias before it adds.
+WITHOUT_GRADIENT = {'byol': ("['hidden1']['bias']", "['linear1']['bias']")}
 
 
 class Compiled:
@@ -81,8 +82,8 @@ def test_a_step_is_finite_and_keeps_the_state_alike(compiled):
 def test_it_compiles_once_and_the_loss_falls_on_one_batch(compiled):
   state, losses = compiled.fresh(), []
   for _ in range(12):
-    state = state._replace(step=jnp.zeros((), jnp.int32))  # the same views
-    state = jax.device_put(state, jax.tree.map(lambda x: x.sharding, state))
+    first = jax.device_put(jnp.zeros((), jnp.int32), state.step.sharding)
+    state = state._replace(step=first)  # the same views
     state, metrics = compiled.step(state, compiled.batch)
     losses.append(float(metrics['loss']))
   assert compiled.traces == 1
@@ -119,10 +120,11 @@ def test_every_parameter_gets_a_gradient(compiled):
 
   grads = jax.jit(jax.grad(loss))(state.params)
   listed = WITHOUT_GRADIENT.get(compiled.name, ())
-  for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+  rounding = 1e-6 * _norm(jax.tree.leaves(_host(grads)))
+  for path, grad in jax.tree_util.tree_leaves_with_path(_host(grads)):
     name = jax.tree_util.keystr(path)
-    if not any(part in name for part in listed):
-      assert np.any(np.asarray(grad)), f'{name} gets no gradient'
+    has_gradient = _norm([grad]) > rounding
+    assert has_gradient != any(part in name for part in listed), name
 
 
 def test_the_teacher_moves_in_update_alone(compiled):
@@ -165,17 +167,17 @@ def test_eight_devices_equal_one(name, dtype):
     eight = _one_step(Compiled(name, dtype, jax.devices()))
   jax.config.update('jax_enable_x64', False)
   relative = 1e-9 if dtype == 'float64' else 1e-4
-  for path, a in jax.tree_util.tree_leaves_with_path(one):
-    b = eight
-    for key in path:
-      b = b[key.key] if hasattr(key, 'key') else b[key.idx]
-    gap = np.linalg.norm(a - b)
-    scale = max(np.linalg.norm(a), 1e-3 if dtype == 'float32' else 1e-9)
-    assert gap <= relative * scale, (jax.tree_util.keystr(path), gap)
+  for part, arrays in one.items():
+    gap = _norm(a - b for a, b in zip(arrays, eight[part], strict=True))
+    assert gap <= relative * _norm(arrays), part
+
+
+def _norm(arrays):
+  return np.sqrt(sum(float(np.sum(np.square(a))) for a in arrays))
 
 
 def _one_step(compiled):
-  """Loss, gradients and method state, as nested dicts and lists of numpy."""
+  """Loss, gradients and floating method state, as lists of numpy arrays."""
   state = compiled.fresh()
 
   def loss(params, method_state, batch):
@@ -191,5 +193,7 @@ def _one_step(compiled):
   (value, (new, _)), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
     state.params, state.state, compiled.batch
   )
-  new = jax.tree.leaves(new)
-  return _host({'loss': value, 'grads': jax.tree.leaves(grads), 'state': new})
+  state = [x for x in jax.tree.leaves(new) if jnp.issubdtype(x, jnp.floating)]
+  return _host({
+    'loss': [value], 'gradients': jax.tree.leaves(grads), 'state': state
+  })  # fmt: skip

@@ -11,6 +11,10 @@ from sslax.evals import diagnostics, knn, linear
 from sslax.ops.distance import normalize
 
 
+_REGULARIZATIONS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_PROBE_STEPS = 100
+
+
 class Features(NamedTuple):
   """What protocols read. Labels are None where the source has none."""
 
@@ -52,6 +56,8 @@ def _linear(features: Features, options: Options) -> float:
     features.test_labels,
     num_classes=features.num_classes,
     seed=options.seed,
+    regularizations=_REGULARIZATIONS,
+    max_steps=_PROBE_STEPS,
   )
   return float(result.accuracy)
 

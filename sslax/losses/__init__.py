@@ -38,4 +38,5 @@ from sslax.losses.siamese import *
 from sslax.losses.spread import *
 from sslax.losses.structured import *
 from sslax.losses.supervised import *
+from sslax.losses.uniclr import *
 from sslax.losses.whitened import *

@@ -272,7 +272,7 @@ def obow(words, logits):
   """Prediction of the teacher's bag of visual words.
 
   −mean_i Σ_k y_ik log softmax(s_i)_k, the cross-entropy of the bag, which
-  `bag_of_words` makes of the teacher's feature map.
+  `ops.bag_of_words` makes of the teacher's feature map.
 
   Args:
     words: [B, K] bags of the teacher, non-negative, rows of sum 1; no

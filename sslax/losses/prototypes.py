@@ -162,8 +162,9 @@ def _view_label_loss(views, labels, temperature):
 def sela(logits, labels):
   """Cross-entropy to self-labels, averaged over heads.
 
-  mean over heads of −mean_i log softmax(x_i)_label(i); the labels come from
-  `self_labels`, an equal partition by optimal transport.
+  mean over heads of −mean_i log softmax(x_i)_label(i); the labels are the
+  largest entries of `ops.sinkhorn.sinkhorn` of the log-probabilities of the
+  data set, an equal partition.
 
   Args:
     logits: per head, [B, K].
@@ -339,7 +340,7 @@ def nat(embeddings, targets):
   """Distance to the assigned noise targets.
 
   ½ mean_i ‖z̄_i − y_P(i)‖² with z̄ unit rows; the permutation P of the batch's
-  targets is found by `ops.matching` between epochs.
+  targets is found by `ops.hungarian`.
 
   Args:
     embeddings: [B, D], any scale; normalized here.
