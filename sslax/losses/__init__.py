@@ -6,7 +6,6 @@ the world's batch.
 """
 
 from sslax.losses.aggregation import *
-from sslax.losses.alignment import *
 from sslax.losses.bank import *
 from sslax.losses.clustering import *
 from sslax.losses.consistency import *
@@ -16,6 +15,7 @@ from sslax.losses.distillation import *
 from sslax.losses.entropy import *
 from sslax.losses.hard_negatives import *
 from sslax.losses.hsic import *
+from sslax.losses.hypersphere import *
 from sslax.losses.information import *
 from sslax.losses.latent import *
 from sslax.losses.masked import *

@@ -12,9 +12,9 @@ from sslax import losses
 from tests.losses.contrastive_cases import views
 
 _MODULES = (
-  'alignment',
   'consistency',
   'contrastive',
+  'hypersphere',
   'max_margin',
   'noise_contrastive',
   'robust',

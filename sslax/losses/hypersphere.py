@@ -5,7 +5,6 @@ import math
 import jax.numpy as jnp
 
 from sslax import shapes
-from sslax.losses.contrastive import info_nce
 from sslax.ops import distance
 from sslax.ops.masked import masked_logsumexp
 from sslax.ops.precision import at_least_float32
@@ -14,7 +13,6 @@ __all__ = [
   'align_uniform',
   'alignment',
   'distribution_logsumexp',
-  'sim_affinity',
   'sliced_wasserstein',
   'spectral',
   'spectral_parts',
@@ -260,37 +258,6 @@ def _into_ball(z, mu):
   """Rows of squared norm at least mu brought to the norm √mu."""
   inside = jnp.sum(z * z, -1, keepdims=True) < mu
   return jnp.where(inside, z, distance.normalize(z) * math.sqrt(mu))
-
-
-def sim_affinity(z1, z2, *, temperature=0.1, weight=1.0):
-  """SimAffinity of UniCLR: contrast one way, and symmetrize the affinity.
-
-  mean_i −log softmax_j(A)_ii + γ·‖A − Aᵀ‖_F, A = Z1·Z2ᵀ / τ on unit rows.
-
-  Args:
-    z1: [B, D] student's, any scale; normalized here.
-    z2: [B, D] of the other branch (shared or a teacher), normalized here.
-    temperature: τ, above 0.
-    weight: γ, at least 0.
-
-  Returns:
-    Scalar, at least 0.
-
-  Raises:
-    ValueError: the shapes differ.
-
-  References:
-    Li et al., A unified framework for contrastive learning from a perspective
-    of affinity matrix, https://arxiv.org/abs/2211.14516, 2022.
-
-  >>> z = jnp.array([[1.0, 0.0], [0.0, 1.0]])
-  >>> round(float(sim_affinity(z, z, temperature=1.0)), 4)
-  0.3133
-  """
-  shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
-  affinity = distance.cosine(z1, z2) / temperature
-  contrast = info_nce(z1, z2, temperature=temperature)
-  return contrast + weight * symmetric_affinity(affinity)
 
 
 def symmetric_affinity(affinity):

@@ -1,4 +1,4 @@
-"""Cases of sslax.losses.alignment."""
+"""Cases of sslax.losses.hypersphere."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ import numpy as np
 
 from sslax import losses
 from tests.losses.case import Case
-from tests.losses.contrastive_cases import nce, unit, views
+from tests.losses.contrastive_cases import unit, views
 
 
 def _unit_pairs(rng):
@@ -83,16 +83,6 @@ def _spectral(z1, z2, mu=1.0):
   return (attraction + np.mean(squares)) / mu
 
 
-def _sim_affinity(z1, z2, temperature=0.1, weight=1.0):
-  a = unit(z1) @ unit(z2).T / temperature
-  num = len(a)
-  contrast = [nce(a[i, i], np.delete(a[i], i)) for i in range(num)]
-  asymmetry = sum(
-    (a[i, j] - a[j, i]) ** 2 for i in range(num) for j in range(num)
-  )
-  return np.mean(contrast) + weight * math.sqrt(asymmetry)
-
-
 CASES = [
   Case(
     losses.alignment,
@@ -137,13 +127,6 @@ CASES = [
     _spectral,
     wrt=('z1', 'z2'),
     kwargs={'mu': 5.0},  # some rows inside the ball, some outside
-  ),
-  Case(
-    losses.sim_affinity,
-    views,
-    _sim_affinity,
-    wrt=('z1', 'z2'),
-    kwargs={'weight': 0.1},
   ),
   Case(
     losses.symmetric_affinity,
