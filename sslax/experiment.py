@@ -69,7 +69,10 @@ def run(config, workdir: str | pathlib.Path) -> int:
   sharding.check_batch_size(config.batch_size, parts.mesh)
   sources = [build.load_source(config, split) for split in ('train', 'test')]
   _check_size(config, sources[0])
-  workdir_lib.write_config(workdir, config)
+  sharding.wait_for_all('workdir checked')
+  if jax.process_index() == 0:
+    workdir_lib.write_config(workdir, config)
+  sharding.wait_for_all('config written')
   with checkpoint.manager(workdir, keep=config.checkpoint.keep) as checkpoints:
     return _run(config, workdir, parts, *sources, checkpoints)
 
@@ -87,6 +90,7 @@ def _run(config, workdir, parts, train_source, test_source, checkpoints) -> int:
   if is_writer:
     log_lib.truncate(workdir, start)
     log_lib.describe(_about(config, workdir, parts, train_source, train_state))
+  sharding.wait_for_all('log truncated')
   runner = runner_lib.make(parts, train_source, test_source)
   log = log_lib.Log(
     workdir,
@@ -118,6 +122,8 @@ def _loop(run: Run, train_state, start: int) -> tuple[int, train.TrainState]:
   with preemption.asked_to_stop() as asked:
     for step in range(start, config.num_steps + 1):
       last = step == config.num_steps
+      if last or _due(config.eval.every_steps, step):
+        jax.block_until_ready(train_state)  # these steps are training time
       with clock.paused():
         score = _evaluate(run, step, train_state, baselines)
         stop = asked(step)

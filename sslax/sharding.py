@@ -136,10 +136,9 @@ def to_host(array: jax.Array) -> np.ndarray:
   return multihost_utils.process_allgather(array, tiled=True)
 
 
-def any_process(flag: bool) -> bool:
-  """Returns whether the flag is up on any process; all must call it."""
-  if jax.process_count() == 1:
-    return flag
-  from jax.experimental import multihost_utils
+def wait_for_all(name: str) -> None:
+  """Returns once every process has come here."""
+  if jax.process_count() > 1:
+    from jax.experimental import multihost_utils
 
-  return bool(multihost_utils.process_allgather(np.array(flag)).any())
+    multihost_utils.sync_global_devices(name)

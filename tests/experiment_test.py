@@ -3,6 +3,8 @@
 import json
 import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -153,20 +155,72 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before(
   _assert_same(_params(workdir)[1], _params(whole)[1])
 
 
-@pytest.mark.parametrize(
-  ('dtype', 'relative'), [('float64', 1e-9), ('float32', 1e-5)]
-)
-def test_resumed_on_fewer_devices_the_losses_agree(dtype, relative, tmp_path):
-  words = (*BARE, f'--config.dtype={dtype}', '--config.batch_size=16')
-  words = (*words, '--config.optim.warmup_ratio=0')
-  steps = '--config.num_steps=20'
-  whole, moved = tmp_path / 'whole', tmp_path / 'moved'
-  assert _ok(*words, steps, f'--workdir={whole}', devices=8)
-  assert _ok(*words, '--config.num_steps=6', f'--workdir={moved}', devices=8)
-  del whole, moved
+DOUBLE = (*BARE, '--config.dtype=float64', '--config.num_steps=20')
 
 
-def _ok(*words, devices):
-  code, _, err = command.run('main', *words, devices=devices)
+@pytest.fixture(scope='module')
+def on_eight_devices(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('eight')
+  code, _, err = command.run('main', *DOUBLE, f'--workdir={workdir}', devices=8)
   assert code == cli.DONE, err
-  return True
+  return _losses(workdir)
+
+
+def _assert_close(actual, expected, relative, num_steps):
+  for step in range(num_steps):
+    gap = abs(actual[step] - expected[step])
+    assert gap <= relative * abs(expected[step]), (step, gap)
+
+
+def test_stopped_on_eight_devices_and_resumed_on_four_and_one(
+  on_eight_devices, tmp_path
+):
+  words = (*DOUBLE, f'--workdir={tmp_path}')
+  for devices, stop_after in ((8, 4), (4, 10)):
+    process = command.start('main', *words, devices=devices)
+    _wait_for_step(tmp_path, stop_after, process)
+    process.terminate()
+    assert process.wait(timeout=120) == cli.SAVED
+    process.communicate()
+  code, _, err = command.run('main', *words, devices=1)
+  assert code == cli.DONE, err
+  _assert_close(_losses(tmp_path), on_eight_devices, 1e-9, 20)
+
+
+def test_two_processes_of_four_devices_are_one_of_eight(
+  on_eight_devices, tmp_path
+):
+  _two_processes(*DOUBLE, f'--workdir={tmp_path}')
+  _assert_close(_losses(tmp_path), on_eight_devices, 1e-9, 20)
+  assert checkpoint.latest_step(tmp_path) == 20
+  assert (tmp_path / 'report.html').is_file()
+
+
+def _two_processes(*words):
+  launcher = command.ROOT / 'launch' / 'local.py'
+  done = subprocess.run(
+    [sys.executable, launcher, '--', '-m', 'sslax.main', *words],
+    env={**command.environment(), 'XLA_FLAGS': ''},
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert done.returncode == cli.DONE, done.stderr
+
+
+def test_split_parameters_give_the_same_losses(on_eight_devices, tmp_path):
+  words = (*DOUBLE, '--config.mesh.fsdp=4', f'--workdir={tmp_path}')
+  code, _, err = command.run('main', *words, devices=8)
+  assert code == cli.DONE, err
+  _assert_close(_losses(tmp_path), on_eight_devices, 1e-9, 20)
+
+
+def test_in_float32_the_first_steps_agree_on_four_and_eight(tmp_path):
+  losses = []
+  for devices in (4, 8):
+    workdir = tmp_path / str(devices)
+    words = (*BARE, '--config.num_steps=5', f'--workdir={workdir}')
+    code, _, err = command.run('main', *words, devices=devices)
+    assert code == cli.DONE, err
+    losses.append(_losses(workdir))
+  _assert_close(*losses, 1e-5, 5)
