@@ -154,9 +154,8 @@ def nca_regression(embeddings, targets):
     'B'
   ]
   logits = -distance.squared_distances(embeddings, embeddings)
-  others = ~jnp.eye(num, dtype=bool)
-  log_z = masked_logsumexp(logits, others)
-  share = jnp.where(others, jnp.exp(logits - log_z[:, None]), 0)
+  # Self must leave before the exponential, which would overflow at distance 0.
+  share = jax.nn.softmax(logits, 1, where=~jnp.eye(num, dtype=bool))
   gaps = distance.squared_distances(targets, targets)
   share, gaps = at_least_float32(share, gaps)
   return jnp.mean(jnp.sum(share * gaps, 1))
