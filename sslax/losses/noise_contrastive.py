@@ -1,5 +1,7 @@
 """Losses that tell pairs apart one by one, as binary decisions."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -46,10 +48,11 @@ def nce(
     data_noise=(data_noise, 'B'),
     noise_noise=(noise_noise, 'B K'),
   )
-  data_scores, noise_scores, data_noise, noise_noise, log_z = at_least_float32(
-    data_scores, noise_scores, data_noise, noise_noise, log_partition
+  data_scores, noise_scores, data_noise, noise_noise = at_least_float32(
+    data_scores, noise_scores, data_noise, noise_noise
   )
-  level = log_z + jnp.log(jnp.asarray(sizes['K'], log_z.dtype))
+  log_partition = jnp.asarray(log_partition, data_scores.dtype)
+  level = log_partition + math.log(sizes['K'])
   return negative_sampling(
     data_scores - data_noise - level, noise_scores - noise_noise - level
   )
