@@ -1,0 +1,168 @@
+"""Time and peak memory of value and gradient of each loss, as a table.
+
+`python benchmarks/losses.py --batch=4096 --width=256` runs every case of
+tests/losses/*_cases.py with its batch axes grown to --batch and its feature
+axes to --width (the letters B and D of the docstring's shapes); other sizes
+(classes, tokens, a queue's rows) stay as small as in the case. Each loss runs
+in a process of its own. Memory is the growth of the largest resident set from
+when the inputs stand to when the last repetition ends, compilation included.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+
+def load_cases():
+  """Returns every case by name; a name that two files share goes to both."""
+  files = sorted((_ROOT / 'tests' / 'losses').glob('*_cases.py'))
+  found = {}
+  for file in files:
+    for case in importlib.import_module(f'tests.losses.{file.stem}').CASES:
+      found[str(case)] = case
+  return found
+
+
+def grow(case, batch, width):
+  """Returns the case's inputs at full size.
+
+  Rows and features are repeated with a little noise, features divided by the
+  root of the repetition so that norms and dot products stay as in the case.
+  """
+  import numpy as np
+
+  rng = np.random.default_rng(0)
+  shapes = _documented_shapes(case.loss)
+
+  def enlarge(name, array):
+    letters = shapes.get(name, '').strip('[]').split(',')
+    if len(letters) != array.ndim:
+      letters = ['B' if name not in case.replicated else 'K']
+      letters += ['_'] * (array.ndim - 1)
+    for axis, letter in enumerate(letters[: array.ndim]):
+      size = {'B': batch, 'D': width}.get(letter)
+      if size is None or (name in case.replicated and letter == 'B'):
+        continue
+      repeats = size / array.shape[axis]
+      array = np.take(array, np.arange(size) % array.shape[axis], axis=axis)
+      if letter == 'D' and array.dtype.kind == 'f':
+        array = array / np.float32(repeats**0.5)
+    if array.dtype.kind == 'f' and not case.constrained:
+      scale = np.float32(1e-3 * np.abs(array).mean())
+      array = array + scale * rng.standard_normal(array.shape, np.float32)
+    return array.astype(array.dtype)
+
+  return {k: enlarge(k, v) for k, v in case.inputs(rng).items()}
+
+
+def measure(case, batch, width, repeats):
+  """Returns seconds a call, seconds to compile, and MB of peak memory."""
+  import jax
+
+  from tests.losses.case import value
+
+  inputs = jax.device_put(grow(case, batch, width))
+  free = {k: inputs[k] for k in case.wrt}
+  held = {k: v for k, v in inputs.items() if k not in case.wrt}
+
+  def loss(free, held):
+    return value(case.loss(**free, **held, **case.kwargs))
+
+  before = _peak_megabytes()
+  start = time.perf_counter()
+  run = jax.jit(jax.value_and_grad(loss)).lower(free, held).compile()
+  compiled = time.perf_counter() - start
+  seconds = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    jax.block_until_ready(run(free, held))
+    seconds.append(time.perf_counter() - start)
+  return {
+    'seconds': statistics.median(seconds),
+    'compile': compiled,
+    'megabytes': _peak_megabytes() - before,
+    'shapes': {k: list(v.shape) for k, v in inputs.items()},
+  }
+
+
+def main():
+  """Prints a markdown table, a row for each loss."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--batch', type=int, default=4096)
+  parser.add_argument('--width', type=int, default=256)
+  parser.add_argument('--repeats', type=int, default=3)
+  parser.add_argument('--only', default='', help='names of cases, by commas')
+  parser.add_argument('--child', default='', help=argparse.SUPPRESS)
+  args = parser.parse_args()
+  sys.path.insert(0, str(_ROOT))
+  if args.child:
+    case = load_cases()[args.child]
+    print(json.dumps(measure(case, args.batch, args.width, args.repeats)))
+    return
+  known = load_cases()
+  names = args.only.split(',') if args.only else list(known)
+  unknown = sorted(set(names) - set(known))
+  if unknown:
+    parser.error(
+      f'no case {unknown[0]!r}; there are {", ".join(sorted(known))}'
+    )
+  print(
+    f'CPU, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {vars(args)}'
+  )
+  print('\n| loss | inputs | ms | compile, s | peak memory, MB |')
+  print('|---|---|---:|---:|---:|')
+  for name in names:
+    print(_row(name, args), flush=True)
+
+
+def _row(name, args):
+  sizes = [f'--{k}={getattr(args, k)}' for k in ('batch', 'width', 'repeats')]
+  done = subprocess.run(
+    [sys.executable, __file__, f'--child={name}', *sizes],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  if done.returncode:
+    reason = (done.stderr.strip().splitlines() or ['no message'])[-1]
+    return f'| {name} | failed: {reason[:120]} | | | |'
+  result = json.loads(done.stdout.splitlines()[-1])
+  inputs = ', '.join(
+    f'{k} {"x".join(map(str, v)) or "scalar"}'
+    for k, v in result['shapes'].items()
+  )
+  return (
+    f'| {name} | {inputs} | {1e3 * result["seconds"]:.1f} |'
+    f' {result["compile"]:.1f} | {result["megabytes"]:.0f} |'
+  )
+
+
+def _documented_shapes(loss):
+  """Argument -> its shape in the docstring, by the parser of the docs."""
+  spec = importlib.util.spec_from_file_location(
+    'docs_build', _ROOT / 'docs' / 'build.py'
+  )
+  build = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(build)
+  module = importlib.import_module(loss.__module__)
+  entry = next(e for e in build.entries(module) if e.function is loss)
+  return build.documented_shapes(entry)
+
+
+def _peak_megabytes():
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return peak / (2**20 if sys.platform == 'darwin' else 2**10)
+
+
+if __name__ == '__main__':
+  main()
