@@ -82,7 +82,8 @@ def test_agrees_with_the_authors_code(golden):
   assert name in ADAPTERS, f'{golden.name}: no adapter for {name!r}'
   with np.load(golden, allow_pickle=False) as file:
     arrays = dict(file)
-  hp = {k: v.item() for k, v in _part(arrays, 'hp_').items()}
+  # A scalar, or the list of a hyper-parameter that has several numbers.
+  hp = {k: v.tolist() for k, v in _part(arrays, 'hp_').items()}
   x, grads = _part(arrays, 'in_'), _part(arrays, 'grad_')
   expected = _part(arrays, 'out_')
   if 'loss' in arrays:

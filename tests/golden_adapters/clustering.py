@@ -1,5 +1,6 @@
 """Golden adapters of clustering losses and of Sinkhorn-Knopp."""
 
+import jax
 import jax.numpy as jnp
 
 from sslax import losses
@@ -39,10 +40,12 @@ def _swav(x, hp, form):
     )
     return {'loss': loss}
   z = normalize(x['z'])
-  scores = jnp.split(z @ x['W'].T, hp['n_crops'])
+  # The peer normalizes the prototypes in place, beside the gradient.
+  prototypes = x['W'] + jax.lax.stop_gradient(normalize(x['W']) - x['W'])
+  scores = jnp.split(z @ prototypes.T, hp['n_crops'])
   outputs, queue = {}, None
   if 'queue' in x:
-    queue = [rows @ x['W'].T for rows in x['queue']]
+    queue = [rows @ prototypes.T for rows in x['queue']]
     new = jnp.stack(jnp.split(z, hp['n_crops'])[: len(x['queue'])])
     kept = x['queue'][:, : -new.shape[1]]
     outputs['queue_after'] = jnp.concatenate([new, kept], 1)
