@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.entropy import entropy, mean_entropy, probabilities
-from sslax.ops.cross_entropy import of_views, stacked
+from sslax.ops.cross_entropy import divergence, of_views, stacked
 from sslax.ops.distance import cosine, squared_distances
 from sslax.ops.precision import at_least_float32
 
@@ -388,4 +388,4 @@ def dec(x, centers, *, degrees=1.0):
   log_q = _log_student_t(x, centers, degrees)
   log_p = 2 * log_q - jax.nn.logsumexp(log_q, 0, keepdims=True)
   log_p = jax.lax.stop_gradient(jax.nn.log_softmax(log_p, -1))
-  return jnp.mean(jnp.sum(jnp.exp(log_p) * (log_p - log_q), -1))
+  return jnp.mean(divergence(log_p, log_q))

@@ -7,6 +7,7 @@ from sslax import shapes
 from sslax.ops import von_mises_fisher
 from sslax.ops.centering import sharpened
 from sslax.ops.cross_entropy import (
+  divergence,
   mean_of_other_views,
   of_views,
   soft_cross_entropy,
@@ -263,9 +264,7 @@ def knowledge_distillation(student, teacher, *, temperature=4.0):
   student, teacher = at_least_float32(student, jax.lax.stop_gradient(teacher))
   log_p = jax.nn.log_softmax(teacher / temperature, -1)
   log_q = jax.nn.log_softmax(student / temperature, -1)
-  return temperature**2 * jnp.mean(
-    jnp.sum(jnp.exp(log_p) * (log_p - log_q), -1)
-  )
+  return temperature**2 * jnp.mean(divergence(log_p, log_q))
 
 
 def obow(words, logits):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.entropy import entropy
-from sslax.ops.cross_entropy import of_views, stacked
+from sslax.ops.cross_entropy import divergence, of_views, stacked
 from sslax.ops.distance import cosine, normalize
 from sslax.ops.precision import at_least_float32
 from sslax.ops.sinkhorn import sinkhorn_codes
@@ -138,8 +138,7 @@ def pmsn(
   log_mean = jax.nn.logsumexp(log_probs, (0, 1)) - jnp.log(num_views * batch)
   ranks = jnp.arange(1, num_prototypes + 1, dtype=log_probs.dtype)
   log_prior = jax.nn.log_softmax(-exponent * jnp.log(ranks))
-  divergence = jnp.sum(jnp.exp(log_prior) * (log_prior - log_mean))
-  return loss + prior_weight * divergence
+  return loss + prior_weight * divergence(log_prior, log_mean)
 
 
 def _prototype_prediction(

@@ -184,6 +184,8 @@ def sela(logits, labels):
   >>> round(float(sela(np.zeros((1, 2, 4)), np.array([[0, 3]]))), 4)
   1.3863
   """
+  for head, label in zip(logits, labels, strict=True):
+    shapes.check(logits=(head, 'B K'), labels=(label, 'B'))
   views = [jnp.expand_dims(jnp.asarray(head), 0) for head in logits]
   return deepcluster_v2(views, labels, temperature=1.0)
 

@@ -95,7 +95,7 @@ def vicreg(
   >>> round(float(vicreg(z, z)), 4)
   0.0
   """
-  spec = 'B N D' if jnp.ndim(z1) == 3 else 'B D'
+  spec = 'B N D' if jnp.ndim(z2) == 3 else 'B D'
   shapes.check(z1=(z1, spec), z2=(z2, spec))
   z1, z2 = at_least_float32(z1, z2)
   invariance = jnp.mean((z1 - z2) ** 2)

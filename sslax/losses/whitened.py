@@ -88,6 +88,7 @@ def dbn(z1, z2, *, num_groups=1, permutation=None, eps=1e-3):
   shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
   z1, z2 = at_least_float32(z1, z2)
   if permutation is not None:
+    permutation = jnp.asarray(permutation)
     z1, z2 = z1[:, permutation], z2[:, permutation]
   kwargs = {'kind': 'zca', 'eps': eps, 'num_groups': num_groups}
   return _normalized_mse(

@@ -198,7 +198,7 @@ def _matrix_iteration(logits, row_mass, column_mass):
   row_mass, column_mass = jnp.exp(row_mass), jnp.exp(column_mass)
 
   def step(potentials):
-    columns = column_mass / (jnp.exp(potentials.rows) @ matrix)
+    columns = column_mass / (jnp.exp(potentials.rows + top) @ matrix)
     rows = row_mass / (matrix @ columns)
     return Potentials(jnp.log(rows) - top, jnp.log(columns))
 

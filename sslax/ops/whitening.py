@@ -196,14 +196,18 @@ def _pca(centered, covariance):
   return centered @ vectors * _power(values, -0.5)[None, :]
 
 
-def _iterative(centered, covariance, num_steps=12):
-  """Newton-Schulz iteration for Σ^-½ on the matrix of trace one."""
+def _iterative(centered, covariance, num_steps=20):
+  """Newton-Schulz iteration for Σ^-½ on the matrix of trace one.
+
+  The coupled form: it carries Σ^½ along, which keeps rounding from growing.
+  """
   trace = jnp.trace(covariance)
-  scaled = covariance / trace
-  root = jnp.eye(len(covariance), dtype=covariance.dtype)
+  identity = jnp.eye(len(covariance), dtype=covariance.dtype)
+  root, inverse = covariance / trace, identity
   for _ in range(num_steps):
-    root = 1.5 * root - 0.5 * root @ root @ root @ scaled
-  return centered @ root / jnp.sqrt(trace)
+    step = 1.5 * identity - 0.5 * inverse @ root
+    root, inverse = root @ step, step @ inverse
+  return centered @ inverse / jnp.sqrt(trace)
 
 
 _KINDS = {

@@ -61,7 +61,8 @@ def _iic(probs1, probs2, entropy_weight=1.0):
 
 
 def _imbalance(probs):
-  return math.log(probs.shape[1]) - _entropy(np.mean(probs, 0))
+  mass = np.sum(probs, 0)
+  return math.log(len(mass)) - _entropy(mass / sum(mass))
 
 
 def _cc_cluster(probs1, probs2, temperature=1.0):
