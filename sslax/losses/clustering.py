@@ -43,8 +43,8 @@ def iic(probs1, probs2, *, entropy_weight=1.0, eps=2.220446e-16):
 
   References:
     Ji et al., Invariant information clustering for unsupervised image
-    classification and segmentation, https://arxiv.org/abs/1807.06653, 2019,
-    equation 3. The official code: xu-ji/IIC, IID_losses.py.
+    classification and segmentation, https://arxiv.org/abs/1807.06653, 2019. The
+    official code: xu-ji/IIC, IID_losses.py.
 
   >>> import numpy as np
   >>> round(float(iic(np.eye(2), np.eye(2))), 4)
@@ -99,9 +99,8 @@ def cc_cluster(probs1, probs2, *, temperature=1.0):
     ValueError: the shapes differ.
 
   References:
-    Li et al., Contrastive clustering, https://arxiv.org/abs/2009.09687, 2020,
-    equations 5 to 7. The official code: Yunfan-Li/Contrastive-Clustering,
-    contrastive_loss.py.
+    Li et al., Contrastive clustering, https://arxiv.org/abs/2009.09687, 2020.
+    The official code: Yunfan-Li/Contrastive-Clustering, contrastive_loss.py.
 
   >>> import numpy as np
   >>> round(float(cc_cluster(np.eye(2), np.eye(2))), 4)
@@ -146,8 +145,8 @@ def pica(probs1, probs2, *, balance_weight=2.0):
     ValueError: the shapes differ.
 
   References:
-    Huang et al., Deep semantic clustering by partition confidence
-    maximisation, CVPR 2020. The official code: Raymond-sci/PICA.
+    Huang et al., Deep semantic clustering by partition confidence maximisation,
+    CVPR 2020. The official code: Raymond-sci/PICA.
 
   >>> import numpy as np
   >>> round(float(pica(np.eye(2), np.eye(2))), 4)
@@ -211,7 +210,7 @@ def scan(anchors, neighbors, *, entropy_weight=2.0):
 
   References:
     Van Gansbeke et al., SCAN: learning to classify images without labels,
-    https://arxiv.org/abs/2005.12320, 2020, equation 2. The official code:
+    https://arxiv.org/abs/2005.12320, 2020. The official code:
     wvangansbeke/Unsupervised-Classification, losses.py.
 
   Deviations:
@@ -249,7 +248,7 @@ def scan_selflabel(weak, strong, *, threshold=0.99, balanced=True):
 
   References:
     Van Gansbeke et al., SCAN: learning to classify images without labels,
-    https://arxiv.org/abs/2005.12320, 2020, section 2.3. The official code:
+    https://arxiv.org/abs/2005.12320, 2020. The official code:
     wvangansbeke/Unsupervised-Classification, losses.py.
 
   Deviations:
@@ -348,7 +347,7 @@ def student_t_assignment(x, centers, *, degrees=1.0):
 
   References:
     Xie et al., Unsupervised deep embedding for clustering analysis,
-    https://arxiv.org/abs/1511.06335, 2016, equation 1.
+    https://arxiv.org/abs/1511.06335, 2016.
   """
   return jnp.exp(_log_student_t(x, centers, degrees))
 
@@ -378,7 +377,7 @@ def dec(x, centers, *, degrees=1.0):
 
   References:
     Xie et al., Unsupervised deep embedding for clustering analysis,
-    https://arxiv.org/abs/1511.06335, 2016, equations 1 to 3.
+    https://arxiv.org/abs/1511.06335, 2016.
 
   >>> import numpy as np
   >>> round(float(dec(np.zeros((2, 1)), np.array([[1.0], [-1.0]]))), 4)

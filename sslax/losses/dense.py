@@ -43,8 +43,8 @@ def pixpro(student, teacher, student_boxes, teacher_boxes, *, pos_ratio=0.7):
   References:
     Xie et al., Propagate yourself: exploring pixel-level consistency for
     unsupervised visual representation learning,
-    https://arxiv.org/abs/2011.10043, 2020, equations 3 and 5. The official
-    code: zdaxie/PixPro, PixPro.py.
+    https://arxiv.org/abs/2011.10043, 2020. The official code: zdaxie/PixPro,
+    PixPro.py.
 
   >>> import numpy as np
   >>> x, box = np.ones((1, 2, 2, 1)), np.array([[0.0, 0.0, 1.0, 1.0]])
@@ -114,8 +114,8 @@ def pixel_propagation(features, values, *, sharpness=2.0, clamp=0.0):
   References:
     Xie et al., Propagate yourself: exploring pixel-level consistency for
     unsupervised visual representation learning,
-    https://arxiv.org/abs/2011.10043, 2020, equations 4 and 5. The official
-    code: zdaxie/PixPro, PixPro.py.
+    https://arxiv.org/abs/2011.10043, 2020. The official code: zdaxie/PixPro,
+    PixPro.py.
 
   >>> import numpy as np
   >>> x = np.ones((1, 1, 2, 1))
@@ -171,7 +171,7 @@ def densecl(
 
   References:
     Wang et al., Dense contrastive learning for self-supervised visual
-    pre-training, https://arxiv.org/abs/2011.09157, 2020, equation 3.
+    pre-training, https://arxiv.org/abs/2011.09157, 2020.
 
   >>> import numpy as np
   >>> q, x, queue = np.ones((1, 1)), np.ones((1, 2, 1)), np.ones((3, 1))
@@ -219,7 +219,7 @@ def densecl_dense(
 
   References:
     Wang et al., Dense contrastive learning for self-supervised visual
-    pre-training, https://arxiv.org/abs/2011.09157, 2020, equations 2 and 4.
+    pre-training, https://arxiv.org/abs/2011.09157, 2020.
 
   >>> import numpy as np
   >>> x = np.ones((1, 2, 1))
@@ -275,7 +275,7 @@ def detcon(predictions, targets, masks, *, temperature=0.1):
 
   References:
     Hénaff et al., Efficient visual pretraining with contrastive detection,
-    https://arxiv.org/abs/2103.10957, 2021, equations 1 and 2.
+    https://arxiv.org/abs/2103.10957, 2021.
 
   >>> import numpy as np
   >>> z, masks = (np.ones((1, 2, 1)),) * 2, (np.array([[0, 1]]),) * 2
@@ -342,8 +342,8 @@ def iic_seg(probs1, probs2, mask, *, displacement=0, entropy_weight=1.0):
 
   References:
     Ji et al., Invariant information clustering for unsupervised image
-    classification and segmentation, https://arxiv.org/abs/1807.06653, 2019,
-    equation 5. The official code: xu-ji/IIC, segmentation/IID_losses.py.
+    classification and segmentation, https://arxiv.org/abs/1807.06653, 2019. The
+    official code: xu-ji/IIC, segmentation/IID_losses.py.
 
   >>> import numpy as np
   >>> x, mask = np.eye(2).reshape(1, 1, 2, 2), np.ones((1, 1, 2))

@@ -113,7 +113,7 @@ def dino(
 
   References:
     Caron et al., Emerging properties in self-supervised vision transformers,
-    https://arxiv.org/abs/2104.14294, 2021, equation 3.
+    https://arxiv.org/abs/2104.14294, 2021.
 
   >>> import numpy as np
   >>> views = (np.zeros((1, 4)), np.zeros((1, 4)))
@@ -216,9 +216,9 @@ def dinov2_cls(student, probs, *, student_temperature=0.1):
     ValueError: a shape is wrong.
 
   References:
-    Oquab et al., DINOv2: learning robust visual features without
-    supervision, https://arxiv.org/abs/2304.07193, 2023, section 4. The
-    official code: facebookresearch/dinov2, dino_clstoken_loss.py.
+    Oquab et al., DINOv2: learning robust visual features without supervision,
+    https://arxiv.org/abs/2304.07193, 2023. The official code:
+    facebookresearch/dinov2, dino_clstoken_loss.py.
 
   >>> import numpy as np
   >>> probs = (np.full((1, 4), 0.25),)
@@ -253,7 +253,7 @@ def knowledge_distillation(student, teacher, *, temperature=4.0):
 
   References:
     Hinton et al., Distilling the knowledge in a neural network,
-    https://arxiv.org/abs/1503.02531, 2015, section 2.
+    https://arxiv.org/abs/1503.02531, 2015.
 
   >>> import numpy as np
   >>> logits = np.array([[1.0, 2.0, 3.0]])

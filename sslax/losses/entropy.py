@@ -26,7 +26,7 @@ def mean_entropy(logits, *, temperature=1.0):
 
   References:
     Assran et al., Masked siamese networks for label-efficient learning,
-    https://arxiv.org/abs/2204.07141, 2022, section 3.
+    https://arxiv.org/abs/2204.07141, 2022.
 
   >>> import numpy as np
   >>> round(float(mean_entropy(np.array([[9e3, 0.0], [0.0, 9e3]]))), 4)

@@ -31,10 +31,9 @@ def data2vec(predictions, targets, mask, *, beta=0.0, scale=None):
     ValueError: the shapes differ.
 
   References:
-    Baevski et al., data2vec: a general framework for self-supervised
-    learning in speech, vision and language,
-    https://arxiv.org/abs/2202.03555, 2022, section 3.3. The official code:
-    facebookresearch/fairseq, data2vec_audio.py.
+    Baevski et al., data2vec: a general framework for self-supervised learning
+    in speech, vision and language, https://arxiv.org/abs/2202.03555, 2022. The
+    official code: facebookresearch/fairseq, data2vec_audio.py.
 
   >>> import numpy as np
   >>> x = np.zeros((1, 2, 1))
@@ -76,8 +75,8 @@ def data2vec_targets(
     ValueError: the shapes differ, or a norm is unknown.
 
   References:
-    Baevski et al., data2vec, https://arxiv.org/abs/2202.03555, 2022,
-    section 3.3. The official code: facebookresearch/fairseq.
+    Baevski et al., data2vec, https://arxiv.org/abs/2202.03555, 2022. The
+    official code: facebookresearch/fairseq.
   """
   shapes.check(**of_views(layers=(layers, 'B T C')))
   for name in (layer_norm, target_norm):

@@ -43,7 +43,7 @@ def mae(predictions, targets, mask):
 
   References:
     He et al., Masked autoencoders are scalable vision learners,
-    https://arxiv.org/abs/2111.06377, 2021, section 3. The official code:
+    https://arxiv.org/abs/2111.06377, 2021. The official code:
     facebookresearch/mae, models_mae.py.
 
   >>> import numpy as np
@@ -80,7 +80,7 @@ def simmim(predictions, images, mask):
 
   References:
     Xie et al., SimMIM: a simple framework for masked image modeling,
-    https://arxiv.org/abs/2111.09886, 2021, section 3.
+    https://arxiv.org/abs/2111.09886, 2021.
 
   >>> import numpy as np
   >>> x = np.zeros((1, 2, 2, 1))
@@ -119,7 +119,7 @@ def beit(logits, tokens, mask):
 
   References:
     Bao et al., BEiT: BERT pre-training of image transformers,
-    https://arxiv.org/abs/2106.08254, 2021, section 2.3.
+    https://arxiv.org/abs/2106.08254, 2021.
 
   >>> import numpy as np
   >>> mask, tokens = np.array([[1, 0]]), np.array([[3, 0]])
@@ -156,7 +156,7 @@ def patch_distillation(student, probs, mask, *, student_temperature=0.1):
 
   References:
     Zhou et al., iBOT: image BERT pre-training with online tokenizer,
-    https://arxiv.org/abs/2111.07832, 2021, equation 2; Oquab et al., DINOv2,
+    https://arxiv.org/abs/2111.07832, 2021; Oquab et al., DINOv2,
     https://arxiv.org/abs/2304.07193, 2023. The official code:
     facebookresearch/dinov2, ibot_patch_loss.py.
 
@@ -214,8 +214,8 @@ def ibot(
 
   References:
     Zhou et al., iBOT: image BERT pre-training with online tokenizer,
-    https://arxiv.org/abs/2111.07832, 2021, equations 2 and 3. The official
-    code: bytedance/ibot, main_ibot.py.
+    https://arxiv.org/abs/2111.07832, 2021. The official code: bytedance/ibot,
+    main_ibot.py.
 
   >>> import numpy as np
   >>> z, x, mask = (np.zeros((1, 2)),) * 2, (np.zeros((1, 3, 2)),) * 2, (

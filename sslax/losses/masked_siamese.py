@@ -48,7 +48,7 @@ def msn(
 
   References:
     Assran et al., Masked siamese networks for label-efficient learning,
-    https://arxiv.org/abs/2204.07141, 2022, equation 1. The official code:
+    https://arxiv.org/abs/2204.07141, 2022. The official code:
     facebookresearch/msn, losses.py.
 
   >>> import numpy as np
@@ -123,8 +123,8 @@ def pmsn(
     ValueError: a shape is wrong.
 
   References:
-    Assran et al., The hidden uniform cluster prior in self-supervised
-    learning, https://arxiv.org/abs/2210.07277, 2022.
+    Assran et al., The hidden uniform cluster prior in self-supervised learning,
+    https://arxiv.org/abs/2210.07277, 2022.
 
   >>> import numpy as np
   >>> z, prototypes = np.ones((1, 2)), np.ones((4, 2))

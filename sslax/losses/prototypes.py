@@ -46,7 +46,7 @@ def swapped_prediction(scores, codes, *, temperature=0.1):
 
   References:
     Caron et al., Unsupervised learning of visual features by contrasting
-    cluster assignments, https://arxiv.org/abs/2006.09882, 2020, equation 2.
+    cluster assignments, https://arxiv.org/abs/2006.09882, 2020.
 
   >>> import numpy as np
   >>> scores, codes = (np.zeros((1, 2)),) * 2, (np.array([[1.0, 0.0]]),) * 2
@@ -91,8 +91,8 @@ def swav(
 
   References:
     Caron et al., Unsupervised learning of visual features by contrasting
-    cluster assignments, https://arxiv.org/abs/2006.09882, 2020, equations 2
-    to 5. The official code: facebookresearch/swav, main_swav.py.
+    cluster assignments, https://arxiv.org/abs/2006.09882, 2020. The official
+    code: facebookresearch/swav, main_swav.py.
 
   >>> import numpy as np
   >>> scores = (np.eye(2), np.eye(2))
@@ -135,8 +135,8 @@ def deepcluster_v2(scores, labels, *, temperature=0.1):
 
   References:
     Caron et al., Unsupervised learning of visual features by contrasting
-    cluster assignments, https://arxiv.org/abs/2006.09882, 2020, appendix C.
-    The official code: facebookresearch/swav, main_deepclusterv2.py.
+    cluster assignments, https://arxiv.org/abs/2006.09882, 2020. The official
+    code: facebookresearch/swav, main_deepclusterv2.py.
 
   >>> import numpy as np
   >>> scores = np.zeros((1, 2, 1, 4))
@@ -177,8 +177,8 @@ def sela(logits, labels):
     ValueError: a shape is wrong.
 
   References:
-    Asano et al., Self-labelling via simultaneous clustering and
-    representation learning, https://arxiv.org/abs/1911.05371, 2020.
+    Asano et al., Self-labelling via simultaneous clustering and representation
+    learning, https://arxiv.org/abs/1911.05371, 2020.
 
   >>> import numpy as np
   >>> round(float(sela(np.zeros((1, 2, 4)), np.array([[0, 3]]))), 4)
@@ -222,8 +222,8 @@ def pcl(
 
   References:
     Li et al., Prototypical contrastive learning of unsupervised
-    representations, https://arxiv.org/abs/2005.04966, 2020. The official
-    code: salesforce/PCL, builder.py and main_pcl.py.
+    representations, https://arxiv.org/abs/2005.04966, 2020. The official code:
+    salesforce/PCL, builder.py and main_pcl.py.
 
   Deviations:
     All other prototypes are negatives; the official code samples some.
@@ -321,7 +321,7 @@ def odc(logits, labels, counts, *, eps=1e-5):
 
   References:
     Zhan et al., Online deep clustering for unsupervised representation
-    learning, https://arxiv.org/abs/2006.10645, 2020, section 3.2.
+    learning, https://arxiv.org/abs/2006.10645, 2020.
 
   >>> import numpy as np
   >>> round(float(odc(np.zeros((2, 4)), np.array([0, 1]), np.ones(4))), 4)
@@ -356,7 +356,7 @@ def nat(embeddings, targets):
 
   References:
     Bojanowski and Joulin, Unsupervised learning by predicting noise,
-    https://arxiv.org/abs/1704.05310, 2017, section 3.
+    https://arxiv.org/abs/1704.05310, 2017.
 
   >>> import numpy as np
   >>> float(nat(np.array([[2.0, 0.0]]), np.array([[0.0, 1.0]])))

@@ -35,7 +35,7 @@ def barlow_twins(z1, z2, *, off_diagonal_weight=0.0051, eps=1e-5):
 
   References:
     Zbontar et al., Barlow Twins: self-supervised learning via redundancy
-    reduction, https://arxiv.org/abs/2103.03230, 2021, equations 1 and 2.
+    reduction, https://arxiv.org/abs/2103.03230, 2021.
 
   >>> import numpy as np
   >>> z = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
@@ -83,12 +83,11 @@ def vicreg(
 
   References:
     Bardes et al., VICReg: variance-invariance-covariance regularization for
-    self-supervised learning, https://arxiv.org/abs/2105.04906, 2021,
-    equations 1 to 6.
+    self-supervised learning, https://arxiv.org/abs/2105.04906, 2021.
 
   Deviations:
     None from the official code, which halves the sum of the variance terms;
-    the paper's equation 6 does not: double `variance_weight` for it.
+    the paper's loss does not: double `variance_weight` for it.
 
   >>> import numpy as np
   >>> z = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
@@ -137,8 +136,8 @@ def vibcreg(
     ValueError: the shapes differ.
 
   References:
-    Lee and Aune, VIbCReg: variance-invariance-better-covariance
-    regularization for self-supervised learning on time series,
+    Lee and Aune, VIbCReg: variance-invariance-better-covariance regularization
+    for self-supervised learning on time series,
     https://arxiv.org/abs/2109.00783, 2021.
 
   >>> import numpy as np

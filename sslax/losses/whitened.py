@@ -35,7 +35,7 @@ def wmse(views, *, group_size=None, eps=0.01):
 
   References:
     Ermolov et al., Whitening for self-supervised representation learning,
-    https://arxiv.org/abs/2007.06346, 2020, equations 5 and 6.
+    https://arxiv.org/abs/2007.06346, 2020.
 
   Deviations:
     The official default is eps=0, which is not finite for a batch of lower
@@ -116,9 +116,9 @@ def zero_cl(z1, z2, *, feature_weight=1.0, eps=1e-3):
     ValueError: the shapes differ.
 
   References:
-    Zhang et al., Zero-CL: instance and feature decorrelation for
-    negative-free symmetric contrastive learning,
-    https://openreview.net/forum?id=RAW9tCdVxLj, 2022.
+    Zhang et al., Zero-CL: instance and feature decorrelation for negative-free
+    symmetric contrastive learning, https://openreview.net/forum?id=RAW9tCdVxLj,
+    2022.
 
   >>> import numpy as np
   >>> z = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5], [0.5, -1.0]])

@@ -21,7 +21,7 @@ def sharpened(logits, center, *, temperature):
 
   References:
     Caron et al., Emerging properties in self-supervised vision transformers,
-    https://arxiv.org/abs/2104.14294, 2021, section 3.1.
+    https://arxiv.org/abs/2104.14294, 2021.
   """
   logits, center = at_least_float32(logits, center)
   center = jnp.expand_dims(center, tuple(range(logits.ndim - center.ndim)))
@@ -45,7 +45,7 @@ def update_center(center, logits, *, momentum=0.9, mask=None):
 
   References:
     Caron et al., Emerging properties in self-supervised vision transformers,
-    https://arxiv.org/abs/2104.14294, 2021, equation 4.
+    https://arxiv.org/abs/2104.14294, 2021.
 
   >>> import jax.numpy as jnp
   >>> center = update_center(jnp.zeros(1), jnp.array([[1.0], [3.0]]))

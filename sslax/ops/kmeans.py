@@ -170,8 +170,8 @@ def concentrations(x, clustering, *, temperature=0.2, alpha=10.0):
 
   References:
     Li et al., Prototypical contrastive learning of unsupervised
-    representations, https://arxiv.org/abs/2005.04966, 2020, section 3.3. The
-    official code: salesforce/PCL, main_pcl.py.
+    representations, https://arxiv.org/abs/2005.04966, 2020. The official code:
+    salesforce/PCL, main_pcl.py.
   """
   centroids, labels, _ = clustering
   shapes.check(x=(x, 'B D'), centroids=(centroids, 'K D'), labels=(labels, 'B'))

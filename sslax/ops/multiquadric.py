@@ -97,10 +97,12 @@ def hsic_with_identity(features):
     Scalar.
   """
   num_views, batch, _ = features.shape
-  same_image = jnp.sum(jnp.sum(features, 0) ** 2)
-  everything = jnp.sum(jnp.sum(features, (0, 1)) ** 2)
-  pairs = batch * num_views * (num_views - 1)
-  return same_image / pairs - everything / (batch * num_views) ** 2
+  sums = jnp.sum(features, 0)
+  mean = jnp.mean(sums, 0)
+  # The equation's two sums nearly cancel; around the mean both are positive.
+  spread = jnp.sum((sums - mean[None, :]) ** 2) / batch
+  rest = jnp.sum(mean**2) / num_views
+  return (spread + rest) / (num_views * (num_views - 1))
 
 
 def hsic_with_itself(features1, features2):

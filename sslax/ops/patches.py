@@ -47,7 +47,7 @@ def normalized_patches(patches, *, eps=1e-6):
 
   References:
     He et al., Masked autoencoders are scalable vision learners,
-    https://arxiv.org/abs/2111.06377, 2021, section 3.
+    https://arxiv.org/abs/2111.06377, 2021.
   """
   patches = at_least_float32(patches)
   mean = jnp.mean(patches, -1, keepdims=True)

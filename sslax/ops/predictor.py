@@ -24,7 +24,7 @@ def update_correlation(correlation, features, *, momentum=0.3):
 
   References:
     Tian et al., Understanding self-supervised learning dynamics without
-    contrastive pairs, https://arxiv.org/abs/2102.06810, 2021, section 4.
+    contrastive pairs, https://arxiv.org/abs/2102.06810, 2021.
   """
   shapes.check(features=(features, 'B D'), correlation=(correlation, 'D D'))
   dtype = jnp.asarray(correlation).dtype
@@ -55,9 +55,9 @@ def direct_predictor(
 
   References:
     Tian et al., Understanding self-supervised learning dynamics without
-    contrastive pairs, https://arxiv.org/abs/2102.06810, 2021, section 4.
-    The official code: facebookresearch/luckmatters, byol_trainer.py,
-    compute_w_corr with balance_type=boost_scale.
+    contrastive pairs, https://arxiv.org/abs/2102.06810, 2021. The official
+    code: facebookresearch/luckmatters, byol_trainer.py, compute_w_corr with
+    balance_type=boost_scale.
 
   >>> import jax.numpy as jnp
   >>> weight = direct_predictor(jnp.diag(jnp.array([4.0, 1.0])), eps=0.0)

@@ -120,7 +120,7 @@ def sinkhorn_codes(
 
   References:
     Caron et al., Unsupervised learning of visual features by contrasting
-    cluster assignments, https://arxiv.org/abs/2006.09882, 2020, section 3.1.
+    cluster assignments, https://arxiv.org/abs/2006.09882, 2020.
 
   >>> import jax.numpy as jnp
   >>> codes = sinkhorn_codes(jnp.array([[1.0, 0.0], [1.0, 0.0]]))

@@ -124,9 +124,8 @@ def whiten(x, *, kind='cholesky', eps=0.0, num_groups=1):
 
   References:
     Ermolov et al., Whitening for self-supervised representation learning,
-    https://arxiv.org/abs/2007.06346, 2020; Hua et al., On feature
-    decorrelation in self-supervised learning,
-    https://arxiv.org/abs/2105.00470, 2021.
+    https://arxiv.org/abs/2007.06346, 2020; Hua et al., On feature decorrelation
+    in self-supervised learning, https://arxiv.org/abs/2105.00470, 2021.
 
   >>> import numpy as np
   >>> x = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])

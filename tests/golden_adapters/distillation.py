@@ -119,7 +119,7 @@ def _twist(x, hp, form):
 def _koleo(x, hp, form):
   del form
   return {
-    'loss': losses.koleo(x['x'], norm=hp.get('p', 2), eps=hp['eps']),
+    'loss': losses.koleo(x['x'], norm=hp.get('p', 2), eps=hp.get('eps', 1e-8)),
   }
 
 

@@ -31,9 +31,9 @@ def _simmim(x, hp, form):
 def _data2vec(x, hp, form):
   del form
   norms = {'layer_norm': 'none', 'target_norm': 'none'}
-  kind, place = hp['target_norm'].split('_norm_')
-  key = 'layer_norm' if place == 'target_layer' else 'target_norm'
-  norms[key] = kind
+  kind, _, place = hp['target_norm'].partition('_norm_')
+  if place:
+    norms['layer_norm' if place == 'target_layer' else 'target_norm'] = kind
   targets = losses.data2vec_targets(numbered(x, 'layer'), **norms)
   scale = hp['loss_scale']
   return {
