@@ -94,6 +94,8 @@ def restore_latest(
   checkpoints: ocp.CheckpointManager,
   like: Any,
   say: Callable[[str], None] = print,
+  *,
+  delete_unreadable: bool = False,
 ) -> Any | None:
   """Restores the latest readable checkpoint, onto the shardings of `like`.
 
@@ -104,6 +106,8 @@ def restore_latest(
     checkpoints: from `manager`.
     like: a TrainState of the same tree, shapes and dtypes, placed on devices.
     say: told about unreadable checkpoints.
+    delete_unreadable: delete them once an earlier one was read, so that their
+      steps can be saved again.
 
   Returns:
     The TrainState, or None where there is no checkpoint.
@@ -112,14 +116,19 @@ def restore_latest(
     BadInputError: there are checkpoints, and none can be read.
   """
   steps = sorted(checkpoints.all_steps(), reverse=True)
-  for step in steps:
+  for i, step in enumerate(steps):
     try:
-      return restore(checkpoints, step, like)
+      restored = restore(checkpoints, step, like)
     except Exception as error:  # orbax and tensorstore raise many kinds
       say(
         f'checkpoint {step} cannot be read ({_first_line(error)});'
         ' using the one before it'
       )
+      continue
+    if delete_unreadable:
+      for unreadable in steps[:i]:  # their steps will be saved again
+        checkpoints.delete(unreadable)
+    return restored
   if steps:
     raise BadInputError(
       f'{checkpoints.directory}: none of the checkpoints {steps} can be read;'

@@ -80,7 +80,9 @@ def run(config, workdir: str | pathlib.Path) -> int:
 def _run(config, workdir, parts, train_source, test_source, checkpoints) -> int:
   fresh = _initializer(parts, train_source)
   train_state = fresh()
-  restored = checkpoint.restore_latest(checkpoints, train_state)
+  restored = checkpoint.restore_latest(
+    checkpoints, train_state, delete_unreadable=True
+  )
   if restored is not None:
     train_state = restored
   elif config.init_from:

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from sslax import checkpoint, export
+from sslax import encoder, export
 from sslax.errors import BadInputError
 from sslax.train import TrainState
 
@@ -35,19 +35,19 @@ def load_weights(path: str, like: TrainState) -> TrainState:
 
 
 def _from_workdir(workdir: pathlib.Path, like: TrainState) -> TrainState:
-  restored = checkpoint.restore_weights(workdir, like.params, like.state)
-  if restored is None:
-    raise BadInputError(f'init_from={workdir} holds no checkpoint')
-  params, state = restored
-  return like._replace(params=params, state=state)
+  loaded = encoder.load(workdir).train_state
+  return like._replace(
+    params=_placed(loaded.params, like.params, workdir),
+    state=_placed(loaded.state, like.state, workdir),
+  )
 
 
 def _from_file(file: pathlib.Path, like: TrainState) -> TrainState:
   params, stats = export.from_timm(export.read_safetensors(file))
-  encoder = _placed(params, like.params['encoder'], file)
+  weights = _placed(params, like.params['encoder'], file)
   new_stats = _placed(stats, like.state.stats['encoder'], file)
   state = like.state._replace(stats={**like.state.stats, 'encoder': new_stats})
-  return like._replace(params={**like.params, 'encoder': encoder}, state=state)
+  return like._replace(params={**like.params, 'encoder': weights}, state=state)
 
 
 def _placed(tree: Any, like: Any, file) -> Any:
@@ -57,7 +57,7 @@ def _placed(tree: Any, like: Any, file) -> Any:
     for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(like), strict=True)
   ):
     raise BadInputError(
-      f'init_from={file} holds weights of another encoder than net.* describes'
+      f'init_from={file} holds weights of other networks than this config describes'
     )
   return jax.tree.map(
     lambda a, b: jax.device_put(a.astype(b.dtype), b.sharding), tree, like

@@ -2,13 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import sslax
 from sslax import config as config_lib
-from sslax import embed, evaluate, main, workdir
+from sslax import embed, evaluate, init_from, main, workdir
 from sslax.errors import BadInputError
 from tests import command
 
@@ -55,6 +56,22 @@ def test_load_gives_a_function_of_images(finished):
 def test_load_refuses_a_folder_without_a_run(tmp_path):
   with pytest.raises(BadInputError, match=r'no run: there is no .*config.json'):
     sslax.load(tmp_path)
+
+
+def test_a_run_starts_from_the_weights_of_another(finished, tmp_path):
+  words = (SMOKE, '--config.num_steps=1', '--config.optim.learning_rate=0.0')
+  words = (*words, '--config.eval.final=rankme', '--config.eval.every_steps=0')
+  code, _, err = command.run(
+    'main', *words, f'--config.init_from={finished}', f'--workdir={tmp_path}'
+  )
+  assert code == 0, err
+  weights = [sslax.load(path).params for path in (finished, tmp_path)]
+  jax.tree.map(np.testing.assert_array_equal, *weights)
+
+
+def test_weights_from_nowhere_are_refused():
+  with pytest.raises(BadInputError, match='neither is there'):
+    init_from.load_weights('nowhere', None)
 
 
 @pytest.mark.parametrize('kind', ['npz', 'parquet'])

@@ -10,7 +10,6 @@ from sslax.errors import BadInputError, nearest
 from sslax.evals import diagnostics, knn, linear
 from sslax.ops.distance import normalize
 
-
 _REGULARIZATIONS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _PROBE_STEPS = 100
 
