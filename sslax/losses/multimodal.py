@@ -40,7 +40,7 @@ def clip(image, text, logit_scale, *, image_weight=0.5):
 
   References:
     Radford et al., Learning transferable visual models from natural language
-    supervision, https://arxiv.org/abs/2103.00020, 2021, figure 3.
+    supervision, https://arxiv.org/abs/2103.00020, 2021.
     Zhang et al., Contrastive learning of medical visual representations from
     paired images and text, https://arxiv.org/abs/2010.00747, 2020.
 
@@ -75,7 +75,7 @@ def siglip(image, text, logit_scale, logit_bias):
 
   References:
     Zhai et al., Sigmoid loss for language image pre-training,
-    https://arxiv.org/abs/2303.15343, 2023, algorithm 1.
+    https://arxiv.org/abs/2303.15343, 2023.
 
   >>> import numpy as np
   >>> round(float(siglip(np.eye(2), np.eye(2), 1.0, 0.0)), 4)

@@ -30,7 +30,7 @@ def cpc(predictions, targets, *, num_steps_ahead=1):
 
   References:
     van den Oord et al., Representation learning with contrastive predictive
-    coding, https://arxiv.org/abs/1807.03748, 2018, equation 4.
+    coding, https://arxiv.org/abs/1807.03748, 2018.
 
   >>> import numpy as np
   >>> z = 3 * np.eye(3)[None]

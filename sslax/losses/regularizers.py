@@ -88,7 +88,7 @@ def group_dro(losses, groups, weights, *, step_size=0.01):
 
   References:
     Sagawa et al., Distributionally robust neural networks for group shifts,
-    https://arxiv.org/abs/1911.08731, 2020, algorithm 1.
+    https://arxiv.org/abs/1911.08731, 2020.
 
   >>> import numpy as np
   >>> per_example, groups = np.array([1.0, 3.0, 5.0]), np.array([0, 1, 1])
