@@ -57,7 +57,8 @@ def _placed(tree: Any, like: Any, file) -> Any:
     for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(like), strict=True)
   ):
     raise BadInputError(
-      f'init_from={file} holds weights of other networks than this config describes'
+      f'init_from={file} holds weights of other networks than this config'
+      ' describes'
     )
   return jax.tree.map(
     lambda a, b: jax.device_put(a.astype(b.dtype), b.sharding), tree, like
