@@ -4,7 +4,7 @@ Recipes, and what each was seen to reach:
 
   (nothing)     photos, a small ResNet: a smoke test that learns, minutes
   :smoke        a few steps of a tiny network, for tests
-  :cifar10      CIFAR-10, a small ResNet: kNN 0.445 in 9 minutes on two CPU cores
+  :cifar10      CIFAR-10, a small ResNet: kNN 0.445, 9 minutes on two cores
   :imagenet     ResNet-50, batch 4,096, 1,000 epochs: 74.3 % linear top-1 in the
                 paper (table 1). Not yet run here.
   :imagenet300  the same, 300 epochs: 72.5 % in the paper (section 5, ablations
