@@ -125,6 +125,8 @@ class _Skipped:
 
   def add(self, path: pathlib.Path, error: BaseException) -> None:
     with self._lock:
+      if len(self._seen) > self._limit:  # another thread has just said so
+        self._refuse()
       if str(path) in self._seen:
         return
       self._seen[str(path)] = str(error)
