@@ -6,13 +6,15 @@ registered here.
 
 import importlib
 import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax.test_util import check_grads
+from jax.test_util import check_vjp
 
 from tests.losses.case import value
 
@@ -22,7 +24,23 @@ CASES = [
   for file in _FILES
   for case in importlib.import_module(f'tests.losses.{file.stem}').CASES
 ]
-each_case = pytest.mark.parametrize('case', CASES, ids=str)
+
+
+class Compiled(NamedTuple):
+  """A case and its one jitted function, shared by all checks."""
+
+  case: Any
+  run: Callable  # (differentiated, other) -> (loss, gradients)
+
+
+@pytest.fixture(scope='module', params=CASES, ids=str)
+def compiled(request):
+  case = request.param
+
+  def run(differentiated, other):
+    return value(case.loss(**differentiated, **other, **case.kwargs))
+
+  return Compiled(case, jax.jit(jax.value_and_grad(run)))
 
 
 def _inputs(case, dtype, seed=0):
@@ -31,15 +49,6 @@ def _inputs(case, dtype, seed=0):
     k: v.astype(dtype) if np.issubdtype(v.dtype, np.floating) else v
     for k, v in arrays.items()
   }
-
-
-def _value_and_grads(case):
-  """(differentiated, other) -> (loss, gradients)."""
-
-  def run(differentiated, other):
-    return value(case.loss(**differentiated, **other, **case.kwargs))
-
-  return jax.jit(jax.value_and_grad(run))
 
 
 def _split(case, arrays):
@@ -65,61 +74,65 @@ def _assert_close(actual, expected, relative, floor=1e-30):
     assert gap <= relative * max(np.linalg.norm(b), floor), (key, gap)
 
 
-@each_case
-def test_equals_the_loops_of_its_equation(case, x64):
+def test_equals_the_loops_of_its_equation(compiled, x64):
+  case, run = compiled
   if case.reference is None:
     pytest.skip('another case of this loss carries the reference')
   for seed in range(3):
     arrays = _inputs(case, np.float64, seed)
     expected = case.reference(**arrays, **case.kwargs)
-    actual = value(case.loss(**arrays, **case.kwargs))
+    actual, _ = run(*_split(case, arrays))
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
 
 
-@each_case
-def test_gradient_is_the_derivative(case, x64):
-  arrays = _inputs(case, np.float64)
-  differentiated, other = _split(case, arrays)
+def test_gradient_is_the_derivative(compiled, x64):
+  case, run = compiled
+  differentiated, other = _split(case, _inputs(case, np.float64))
+  _, grads = run(differentiated, other)
   for name in case.frozen:
-    _, grads = _value_and_grads(case)(differentiated, other)
     assert not np.any(grads[name]), f'{name} must receive no gradient'
   if case.semi_gradient:
     return
+  held = {k: differentiated[k] for k in case.frozen}
   free = {k: differentiated[k] for k in case.wrt}
-  held = {**other, **{k: differentiated[k] for k in case.frozen}}
-  check_grads(
-    lambda d: value(case.loss(**d, **held, **case.kwargs)),
+
+  def with_gradient(inputs):
+    loss, grads = run({**inputs, **held}, other)
+    return loss, lambda cotangent: (
+      {k: cotangent * grads[k] for k in case.wrt},
+    )
+
+  check_vjp(
+    lambda inputs: with_gradient(inputs)[0],
+    with_gradient,
     (free,),
-    order=1,
-    modes=['rev'],
     rtol=1e-5,
     atol=1e-7,
   )
 
 
-@each_case
 @pytest.mark.parametrize(
   ('dtype', 'relative'), [(np.float64, 1e-9), (np.float32, 1e-5)]
 )
-def test_eight_devices_equal_one(case, dtype, relative, x64):
-  arrays = _inputs(case, dtype)
-  run = _value_and_grads(case)
-  loss, grads = run(*_split(case, arrays))
-  sharded = _split(case, _on_eight_devices(case, arrays))
-  loss8, grads8 = run(*sharded)
+def test_eight_devices_equal_one(compiled, dtype, relative):
+  case, run = compiled
+  with jax.enable_x64(dtype is np.float64):
+    arrays = _inputs(case, dtype)
+    loss, grads = run(*_split(case, arrays))
+    loss8, grads8 = run(*_split(case, _on_eight_devices(case, arrays)))
   _assert_close({'loss': loss8}, {'loss': loss}, relative)
   _assert_close(grads8, grads, relative, floor=1e-3)
   assert loss.dtype == dtype
   assert loss.shape == ()
 
 
-@each_case
-def test_bfloat16_rises_to_float32(case):
+def test_bfloat16_rises_to_float32(compiled):
+  case, run = compiled
   arrays = {
     k: jnp.asarray(v).astype(jnp.bfloat16) if v.dtype == np.float32 else v
     for k, v in _inputs(case, np.float32).items()
   }
-  loss, grads = _value_and_grads(case)(*_split(case, arrays))
+  loss, grads = run(*_split(case, arrays))
   assert loss.dtype == jnp.float32
   assert np.isfinite(loss)
   assert all(bool(jnp.isfinite(g).all()) for g in grads.values())
@@ -140,9 +153,8 @@ def _hard_inputs(case):
     yield name, {**arrays, **make()}
 
 
-@each_case
-def test_stays_finite_on_hard_inputs(case):
-  run = _value_and_grads(case)
+def test_stays_finite_on_hard_inputs(compiled):
+  case, run = compiled
   for name, arrays in _hard_inputs(case):
     loss, grads = run(*_split(case, arrays))
     assert np.isfinite(loss), name
@@ -150,8 +162,8 @@ def test_stays_finite_on_hard_inputs(case):
       assert np.isfinite(grad).all(), (name, key)
 
 
-@each_case
-def test_a_wrong_shape_is_named(case):
+def test_a_wrong_shape_is_named(compiled):
+  case, _ = compiled
   arrays = _inputs(case, np.float32)
   name = case.wrt[0]
   with pytest.raises(ValueError, match=name):
