@@ -10,7 +10,7 @@ _VERSION = re.search(
   r"__version__ = '([^']+)'", (_HERE / 'sslax/__init__.py').read_text()
 ).group(1)
 
-_TEST = ['pytest>=8', 'ruff>=0.8']
+_TEST = ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.8']
 _EXPORT = ['pyarrow>=15']
 _DOCS = ['markdown>=3.6']
 

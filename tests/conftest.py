@@ -3,32 +3,45 @@
 import os
 import pathlib
 
-os.environ['XLA_FLAGS'] = (
-  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
-)
+from tests import command
+
+os.environ['XLA_FLAGS'] = ' '.join((
+    os.environ.get('XLA_FLAGS', ''),
+    '--xla_force_host_platform_device_count=8',
+    command.QUICK_TO_COMPILE,
+))  # fmt: skip
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax
 import pytest
 
-_ROOT = pathlib.Path(__file__).parent.parent
+
+_MOST_WORKERS = 4  # each holds its own compiled programs in memory
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_default_matmul_precision', 'highest')
-# Compile time is the test budget: optimize little, and keep what was compiled.
 jax.config.update('jax_disable_most_optimizations', True)
-jax.config.update('jax_compilation_cache_dir', str(_ROOT / '.jax_cache'))
+jax.config.update('jax_compilation_cache_dir', str(command.ROOT / '.jax_cache'))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 
 
 def pytest_addoption(parser):
   parser.addoption(
     '--golden-dir',
-    default=str(_ROOT / 'tests' / 'golden'),
+    default=str(command.ROOT / 'tests' / 'golden'),
     help='directory of golden .npz cases for tests/golden_test.py',
   )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+  """Runs the whole suite on several cores where pytest-xdist is there."""
+  whole = config.args_source is not config.ArgsSource.ARGS
+  option = config.option
+  if whole and getattr(option, 'numprocesses', 0) is None:
+    option.numprocesses = min(os.cpu_count() or 1, _MOST_WORKERS)
 
 
 @pytest.fixture
@@ -42,7 +55,7 @@ def x64():
 def shared_data() -> pathlib.Path:
   """The folder of real data sets, or a skip that says what is missing."""
   path = pathlib.Path(
-    os.environ.get('SSLAX_DATA', _ROOT.parent / 'shared' / 'data')
+    os.environ.get('SSLAX_DATA', command.ROOT.parent / 'shared' / 'data')
   )
   if not path.is_dir():
     pytest.skip(f'real data sets are absent: no folder {path} (SSLAX_DATA)')
