@@ -16,7 +16,6 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 import jax
 import pytest
 
-
 _MOST_WORKERS = 4  # each holds its own compiled programs in memory
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
