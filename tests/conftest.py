@@ -37,8 +37,10 @@ def pytest_addoption(parser):
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
   """Runs the whole suite on several cores where pytest-xdist is there."""
-  whole = config.args_source is not config.ArgsSource.ARGS
   option = config.option
+  whole = config.args_source is not config.ArgsSource.ARGS
+  if hasattr(config, 'workerinput'):  # this is one of them
+    return
   if whole and getattr(option, 'numprocesses', 0) is None:
     option.numprocesses = min(os.cpu_count() or 1, _MOST_WORKERS)
 
