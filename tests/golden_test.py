@@ -26,6 +26,8 @@ ADAPTERS = {k: v for m in _MODULES for k, v in m.ADAPTERS.items()}
 UNDEFINED = {
   k: v for m in _MODULES for k, v in getattr(m, 'UNDEFINED', {}).items()
 }
+# A peer's own rounding may cancel by luck: 32 roundings are always allowed.
+_FLOAT32_FLOOR = 32 * float(np.finfo(np.float32).eps)
 
 
 def pytest_generate_tests(metafunc):
@@ -49,15 +51,22 @@ def _cast(x, dtype):
 
 def _run(adapter, x, hp, form, wrt):
   """Returns the adapter's outputs, and gradients of its loss by name."""
-  if not wrt:
-    return adapter(x, hp, form), {}
 
-  def loss(differentiated):
-    outputs = adapter({**x, **differentiated}, hp, form)
-    return outputs['loss'], outputs
+  def outputs_and_grads(x):
+    if not wrt:
+      return adapter(x, hp, form), {}
 
-  grads, outputs = jax.grad(loss, has_aux=True)({k: x[k] for k in wrt})
-  return outputs, grads
+    def loss(differentiated):
+      outputs = adapter({**x, **differentiated}, hp, form)
+      return outputs['loss'], outputs
+
+    grads, outputs = jax.grad(loss, has_aux=True)({k: x[k] for k in wrt})
+    return outputs, grads
+
+  try:
+    return jax.jit(outputs_and_grads)(x)  # one program compiles sooner
+  except jax.errors.JAXTypeError:  # this adapter needs numbers on the host
+    return outputs_and_grads(x)
 
 
 def _assert_close(actual, expected, relative, what):
@@ -104,5 +113,5 @@ def test_agrees_with_the_authors_code(golden):
   if 'loss_f32' in arrays:
     outputs, _ = _run(ADAPTERS[name], _cast(x, np.float32), hp, form, [])
     gap = abs(float(arrays['loss_f32']) - float(arrays['loss']))
-    tolerance = max(10 * gap, 1e-6 * abs(float(arrays['loss'])))
+    tolerance = max(10 * gap, _FLOAT32_FLOOR * abs(float(arrays['loss'])))
     assert abs(float(outputs['loss']) - float(arrays['loss'])) <= tolerance

@@ -24,15 +24,16 @@ __all__ = [
 ]
 
 
-def koleo(x, *, norm=2, eps=1e-8):
+def koleo(x, *, norm=2, eps=1e-8, gap_eps=1e-8):
   """Kozachenko-Leonenko entropy: distances to the nearest neighbor.
 
-  −mean_i log(ε + ‖x̄_i − x̄_nn(i) + ε‖_p), nn(i) the row of the largest cosine.
+  −mean_i log(ε + ‖x̄_i − x̄_nn(i) + δ‖_p), nn(i) the row of the largest cosine.
 
   Args:
     x: [B, D], any scale; normalized here; B at least 2.
     norm: p of the distance; neighbors are found by cosine for every p.
     eps: ε, also the smallest norm that is divided by.
+    gap_eps: δ, added to every coordinate of the gap.
 
   Returns:
     Scalar; lower is more uniform.
@@ -55,7 +56,7 @@ def koleo(x, *, norm=2, eps=1e-8):
   similarity = jax.lax.stop_gradient(x @ x.T)
   itself = jnp.eye(len(x), dtype=bool)
   similarity = jnp.where(itself, jnp.full_like(similarity, -2), similarity)
-  gap = x - x[jnp.argmax(similarity, -1)] + eps
+  gap = x - x[jnp.argmax(similarity, -1)] + gap_eps
   return -jnp.mean(jnp.log(safe_norm(gap, ord=norm) + eps))
 
 

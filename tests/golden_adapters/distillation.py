@@ -117,10 +117,10 @@ def _twist(x, hp, form):
 
 
 def _koleo(x, hp, form):
-  del form
-  return {
-    'loss': losses.koleo(x['x'], norm=hp.get('p', 2), eps=hp.get('eps', 1e-8)),
-  }
+  kwargs = {'eps': hp.get('eps', 1e-8)}
+  if 'p' in hp or form.startswith('lightly'):  # one epsilon for all
+    kwargs |= {'norm': hp.get('p', 2), 'gap_eps': kwargs['eps']}
+  return {'loss': losses.koleo(x['x'], **kwargs)}
 
 
 ADAPTERS = {
