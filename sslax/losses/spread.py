@@ -46,6 +46,9 @@ def koleo(x, *, norm=2, eps=1e-8, gap_eps=1e-8):
     https://arxiv.org/abs/1806.03198, 2018. The official code:
     facebookresearch/dinov2, koleo_loss.py.
 
+  Deviations:
+    Both epsilons are DINOv2's code's; the paper has none.
+
   >>> import numpy as np
   >>> x = np.array([[1.0, 0.0], [-1.0, 0.0]])
   >>> round(float(koleo(x)), 4)

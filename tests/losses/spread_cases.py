@@ -16,13 +16,13 @@ def _mean(column):
   return sum(column) / len(column)
 
 
-def _koleo(x, norm=2, eps=1e-8):
+def _koleo(x, norm=2, eps=1e-8, gap_eps=1e-8):
   units = [unit(row) for row in x]
   total = 0.0
   for i, u in enumerate(units):
     others = [v for j, v in enumerate(units) if j != i]
     near = max(others, key=lambda v: sum(u * v))
-    distance = sum(abs(u - near + eps) ** norm) ** (1 / norm)
+    distance = sum(abs(u - near + gap_eps) ** norm) ** (1 / norm)
     total -= math.log(distance + eps)
   return total / len(units)
 
@@ -156,7 +156,7 @@ CASES = [
     losses.koleo,
     lambda rng: {'x': normal(rng, 16, 4)},
     _koleo,
-    kwargs={'norm': 3, 'eps': 1e-4},
+    kwargs={'norm': 3, 'eps': 1e-4, 'gap_eps': 1e-3},
     wrt=('x',),
     name='koleo of norm 3',
   ),
