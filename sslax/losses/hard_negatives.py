@@ -218,7 +218,12 @@ def feature_transformation(
 
   References:
     Zhu et al., Improving contrastive learning by visualizing feature
-    transformation, https://arxiv.org/abs/2108.02982, 2021.
+    transformation, https://arxiv.org/abs/2108.02982, 2021. The official code:
+    DTennant/CL-Visualizing-Feature-Transformation, memory/mem_moco.py.
+
+  Deviations:
+    The official code scores the negatives with q̂; here q̂ is in the positive
+    score alone. It draws one λ and one ω for the whole batch by default.
 
   >>> q, one = jnp.eye(2), jnp.ones(2)
   >>> order = jnp.array([1, 0])
@@ -273,6 +278,11 @@ def fnc(z1, z2, false_negatives, *, temperature=0.1, attract=False):
   References:
     Huynh et al., Boosting contrastive self-supervised learning with false
     negative cancellation, https://arxiv.org/abs/2011.11765, 2020.
+
+  Deviations:
+    The official code (google-research/fnc, objective.py) sums over the two
+    views, which doubles this loss, and takes the support views as further
+    anchors, positives and negatives.
 
   >>> z, none = jnp.eye(2), jnp.zeros((4, 4), bool)  # as NT-Xent
   >>> round(float(fnc(z, z, none, temperature=1.0)), 4)

@@ -301,7 +301,7 @@ def proto_nce(queries, centroids, densities, assignments):
   return jnp.mean(total - jnp.diagonal(positives))
 
 
-def odc(logits, labels, counts, *, eps=1e-5):
+def odc(logits, labels, counts, *, eps=1e-10):
   """Cross-entropy to pseudo-labels, rare clusters weighted up.
 
   −Σ_i w_y(i) log softmax(x_i)_y(i) / Σ_i w_y(i), w_k ∝ 1 / √N_k, N_k the number
@@ -321,7 +321,8 @@ def odc(logits, labels, counts, *, eps=1e-5):
 
   References:
     Zhan et al., Online deep clustering for unsupervised representation
-    learning, https://arxiv.org/abs/2006.10645, 2020.
+    learning, https://arxiv.org/abs/2006.10645, 2020. The official code:
+    open-mmlab/OpenSelfSup, models/odc.py.
 
   >>> import numpy as np
   >>> round(float(odc(np.zeros((2, 4)), np.array([0, 1]), np.ones(4))), 4)
@@ -356,7 +357,11 @@ def nat(embeddings, targets):
 
   References:
     Bojanowski and Joulin, Unsupervised learning by predicting noise,
-    https://arxiv.org/abs/1704.05310, 2017.
+    https://arxiv.org/abs/1704.05310, 2017. The official code:
+    facebookresearch/noise-as-targets, main.lua.
+
+  Deviations:
+    The official code sums over the batch, without the half.
 
   >>> import numpy as np
   >>> float(nat(np.array([[2.0, 0.0]]), np.array([[0.0, 1.0]])))

@@ -122,7 +122,12 @@ def ranking_info_nce(
   References:
     Hoffmann et al., Ranking info noise contrastive estimation: boosting
     contrastive learning via ranked positives,
-    https://arxiv.org/abs/2201.11736, 2022.
+    https://arxiv.org/abs/2201.11736, 2022. The official code:
+    boschresearch/rince, losses.py.
+
+  Deviations:
+    The official code divides by the number of ranks, takes the mean of 'out'
+    over all pairs of a query and a positive, and drops shares below 1e-7.
 
   >>> q, k = jnp.eye(2)[:1], jnp.eye(2)
   >>> r = jnp.array([[0, 1]])

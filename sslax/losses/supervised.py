@@ -244,7 +244,13 @@ def l_spread(z1, z2, labels, *, alpha=0.5, temperature=0.5):
   References:
     Fu et al., The details matter: preventing class collapse in supervised
     contrastive learning, AAAI workshop, 2022; its sequel: Chen et al.,
-    Perfectly balanced, https://arxiv.org/abs/2204.07596, 2022.
+    Perfectly balanced, https://arxiv.org/abs/2204.07596, 2022. The official
+    code: HazyResearch/thanos-code, unagi/tasks/loss_fns/contrastive_loss.py.
+
+  Deviations:
+    In the official code the anchors are the second views and all that they
+    are compared with are first views; the positives of the attracting term
+    are cut at s/τ = 1.
 
   >>> z = jnp.eye(2)  # one class: half of log(1 + 2/e) is left
   >>> round(float(l_spread(z, z, jnp.array([0, 0]), temperature=1.0)), 4)

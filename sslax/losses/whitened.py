@@ -96,21 +96,22 @@ def dbn(z1, z2, *, num_groups=1, permutation=None, eps=1e-3):
   )
 
 
-def zero_cl(z1, z2, *, feature_weight=1.0, eps=1e-3):
+def zero_cl(z1, z2, *, feature_weight=1.0, eps=0.1):
   """Instance-wise and feature-wise whitening in place of negatives.
 
-  −mean_i cos(h1_i, h2_i) over rows after whitening the instances (the B × B
-  affinity), plus weight times the same over columns after whitening the
-  features (D × D), both by ZCA.
+  Σ_i (1 − ⟨h1_i, h2_i⟩ / D)² + λ Σ_d (1 − ⟨g1_d, g2_d⟩ / B)², h the rows after
+  whitening the instances (B × B), g the columns after whitening the features
+  (D × D), both standardized first and whitened by ZCA matrices that are
+  constants for the gradient.
 
   Args:
-    z1: [B, D], any scale; standardized and whitened here.
+    z1: [B, D], any scale; standardized and whitened here; D at least 2.
     z2: [B, D], any scale; standardized and whitened here.
-    feature_weight: weight of the feature-wise term.
+    feature_weight: λ, of the feature-wise term.
     eps: shrinks both covariances, (1 − ε)Σ + ε·I.
 
   Returns:
-    Scalar, at least −1 − feature_weight.
+    Scalar, at least 0.
 
   Raises:
     ValueError: the shapes differ.
@@ -118,17 +119,17 @@ def zero_cl(z1, z2, *, feature_weight=1.0, eps=1e-3):
   References:
     Zhang et al., Zero-CL: instance and feature decorrelation for negative-free
     symmetric contrastive learning, https://openreview.net/forum?id=RAW9tCdVxLj,
-    2022.
+    2022, and its authors' code.
 
   >>> import numpy as np
   >>> z = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5], [0.5, -1.0]])
   >>> round(float(zero_cl(z, z)), 4)
-  -2.0
+  3.1139
   """
   shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
   z1, z2 = at_least_float32(z1, z2)
-  features = _zca_cosine(z1, z2, eps)
-  return -_zca_cosine(z1.T, z2.T, eps) - feature_weight * features
+  instances = _zca_mismatch(z1.T, z2.T, eps, ddof=1)
+  return instances + feature_weight * _zca_mismatch(z1, z2, eps, ddof=0)
 
 
 def _whiten_groups(view, group_size, eps):
@@ -142,12 +143,15 @@ def _normalized_mse(a, b):
   return 2 - 2 * jnp.mean(jnp.sum(normalize(a) * normalize(b), -1))
 
 
-def _zca_cosine(x, y, eps):
-  """Mean cosine of two views' columns after whitening them."""
-  x, y = (normalize(_whitened_columns(z, eps), 0) for z in (x, y))
-  return jnp.mean(jnp.sum(x * y, 0))
+def _zca_mismatch(x, y, eps, ddof):
+  """How far two views' whitened columns are from correlation one."""
+  x, y = (_whitened_columns(z, eps, ddof) for z in (x, y))
+  return jnp.sum((1 - jnp.mean(x * y, 0)) ** 2)
 
 
-def _whitened_columns(x, eps):
-  std = jnp.sqrt(jnp.var(x, 0, keepdims=True) + 1e-5)
-  return whitening.whiten(x / std, kind='zca', eps=eps)
+def _whitened_columns(x, eps, ddof):
+  std = jnp.sqrt(jnp.var(x, 0, keepdims=True, ddof=ddof) + 1e-5)
+  moments = whitening.statistics(x / std, eps=eps)
+  fixed = jax.lax.stop_gradient(moments.covariance)
+  moments = whitening.Statistics(moments.mean, fixed)
+  return whitening.apply(x / std, moments, kind='zca')

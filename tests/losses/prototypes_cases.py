@@ -144,7 +144,7 @@ def _pcl(queries, keys, queue, temperature=0.2, **prototypes):
   return _mean(terms) + _proto_nce(queries, **prototypes)
 
 
-def _odc(logits, labels, counts, eps=1e-5):
+def _odc(logits, labels, counts, eps=1e-10):
   top = bottom = 0.0
   for row, y in zip(logits, labels, strict=True):
     weight = 1 / math.sqrt(counts[y] + eps)
