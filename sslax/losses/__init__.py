@@ -10,13 +10,17 @@ from sslax.losses.bank import *
 from sslax.losses.clustering import *
 from sslax.losses.consistency import *
 from sslax.losses.contrastive import *
+from sslax.losses.correlation_mining import *
+from sslax.losses.deep_embedded import *
 from sslax.losses.dense import *
 from sslax.losses.distillation import *
 from sslax.losses.entropy import *
+from sslax.losses.graph_clustering import *
 from sslax.losses.hard_negatives import *
 from sslax.losses.hsic import *
 from sslax.losses.hypersphere import *
 from sslax.losses.information import *
+from sslax.losses.inter_image import *
 from sslax.losses.latent import *
 from sslax.losses.masked import *
 from sslax.losses.masked_siamese import *

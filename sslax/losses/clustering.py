@@ -5,20 +5,17 @@ import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.entropy import entropy, mean_entropy, probabilities
-from sslax.ops.cross_entropy import divergence, of_views, stacked
-from sslax.ops.distance import cosine, squared_distances
+from sslax.ops.cross_entropy import of_views, stacked
+from sslax.ops.distance import cosine
 from sslax.ops.precision import at_least_float32
 
 __all__ = [
   'cc_cluster',
-  'dec',
-  'gcc_assignment',
   'iic',
   'pica',
   'scan',
   'scan_selflabel',
   'self_classifier',
-  'student_t_assignment',
 ]
 
 
@@ -116,11 +113,18 @@ def cc_cluster(probs1, probs2, *, temperature=1.0):
   logits = jnp.where(itself, jnp.full_like(logits, lowest), logits)
   positives = jnp.diagonal(jnp.roll(logits, probs1.shape[1], 1))
   contrast = jnp.mean(jax.nn.logsumexp(logits, -1) - positives)
-  return contrast + _imbalance(probs1) + _imbalance(probs2)
+  return contrast + imbalance(probs1) + imbalance(probs2)
 
 
-def _imbalance(probs):
-  """The log of K minus the entropy of the mean mass of the clusters."""
+def imbalance(probs):
+  """The log of K minus the entropy of the mean mass of the clusters.
+
+  Args:
+    probs: [B, K] class probabilities.
+
+  Returns:
+    Scalar, at least 0.
+  """
   mass = jnp.sum(probs, 0)
   tiny = float(jnp.finfo(mass.dtype).tiny)
   mass = mass / jnp.maximum(jnp.sum(mass), tiny)
@@ -156,40 +160,7 @@ def pica(probs1, probs2, *, balance_weight=2.0):
   probs1, probs2 = at_least_float32(probs1, probs2)
   log_probs = jax.nn.log_softmax(cosine(probs1.T, probs2.T), -1)
   uncertainty = -jnp.mean(jnp.diagonal(log_probs))
-  return uncertainty + balance_weight * _imbalance(probs1)
-
-
-def gcc_assignment(probs, neighbor_probs, *, temperature=1.0, weight=1.0):
-  """Columns agree with the columns of the neighbors' assignments.
-
-  −mean_k log softmax_l(cos(q_k, q^nn_l) / τ)_k + λ·(log K − H(mean p)), where
-  q^nn are the columns of the assignments of a random graph neighbor.
-
-  Args:
-    probs: [B, K] class probabilities.
-    neighbor_probs: [B, K] those of a neighbor of every example.
-    temperature: τ, above 0.
-    weight: λ.
-
-  Returns:
-    Scalar, at least 0.
-
-  Raises:
-    ValueError: the shapes differ.
-
-  References:
-    Zhong et al., Graph contrastive clustering,
-    https://arxiv.org/abs/2104.01429, 2021.
-
-  >>> import numpy as np
-  >>> round(float(gcc_assignment(np.eye(2), np.eye(2))), 4)
-  0.3133
-  """
-  shapes.check(probs=(probs, 'B K'), neighbor_probs=(neighbor_probs, 'B K'))
-  probs, neighbor_probs = at_least_float32(probs, neighbor_probs)
-  logits = cosine(probs.T, neighbor_probs.T) / temperature
-  contrast = -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits, -1)))
-  return contrast + weight * _imbalance(probs)
+  return uncertainty + balance_weight * imbalance(probs1)
 
 
 def scan(anchors, neighbors, *, entropy_weight=2.0):
@@ -327,64 +298,3 @@ def self_classifier(
   pairs = pairs & ~jnp.eye(num_views, dtype=bool)
   total = jnp.sum(jnp.where(pairs, table, jnp.zeros_like(table)))
   return total / jnp.sum(pairs).astype(total.dtype)
-
-
-def student_t_assignment(x, centers, *, degrees=1.0):
-  """Soft assignment by a Student-t kernel.
-
-  q_ik ∝ (1 + ‖x_i − μ_k‖² / α)^(−(α + 1) / 2).
-
-  Args:
-    x: [B, D], any scale.
-    centers: [K, D].
-    degrees: α, above 0.
-
-  Returns:
-    [B, K], rows of sum 1.
-
-  Raises:
-    ValueError: a shape is wrong.
-
-  References:
-    Xie et al., Unsupervised deep embedding for clustering analysis,
-    https://arxiv.org/abs/1511.06335, 2016.
-  """
-  return jnp.exp(_log_student_t(x, centers, degrees))
-
-
-def _log_student_t(x, centers, degrees):
-  squared = squared_distances(x, centers)
-  kernel = -(degrees + 1) / 2 * jnp.log1p(squared / degrees)
-  return jax.nn.log_softmax(kernel, -1)
-
-
-def dec(x, centers, *, degrees=1.0):
-  """Divergence from sharpened to soft assignments.
-
-  KL(P ‖ Q) / B with q of `student_t_assignment` and p_ik ∝ q_ik² / Σ_j q_jk,
-  under stop-gradient.
-
-  Args:
-    x: [B, D], any scale.
-    centers: [K, D].
-    degrees: α of the Student-t kernel, above 0.
-
-  Returns:
-    Scalar, at least 0.
-
-  Raises:
-    ValueError: a shape is wrong.
-
-  References:
-    Xie et al., Unsupervised deep embedding for clustering analysis,
-    https://arxiv.org/abs/1511.06335, 2016.
-
-  >>> import numpy as np
-  >>> round(float(dec(np.zeros((2, 1)), np.array([[1.0], [-1.0]]))), 4)
-  0.0
-  """
-  shapes.check(x=(x, 'B D'), centers=(centers, 'K D'))
-  log_q = _log_student_t(x, centers, degrees)
-  log_p = 2 * log_q - jax.nn.logsumexp(log_q, 0, keepdims=True)
-  log_p = jax.lax.stop_gradient(jax.nn.log_softmax(log_p, -1))
-  return jnp.mean(divergence(log_p, log_q))

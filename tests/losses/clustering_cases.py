@@ -145,7 +145,7 @@ def _self_classifier(
   return _mean(terms)
 
 
-def _dec(x, centers, degrees=1.0):
+def deep_embedded_clustering(x, centers, degrees=1.0):
   q = np.array(
     [
       [
@@ -214,7 +214,7 @@ CASES = [
   Case(
     losses.dec,
     lambda rng: {'x': normal(rng, 16, 3), 'centers': normal(rng, 4, 3)},
-    _dec,
+    deep_embedded_clustering,
     kwargs={'degrees': 2.0},
     wrt=('x', 'centers'),
     replicated=('centers',),

@@ -74,7 +74,7 @@ def anchors(z1, z2, temperature, normalize=True):
     yield z[i] @ z[j] / temperature, [z[i] @ z[k] / temperature for k in others]
 
 
-def _ntxent(z1, z2, temperature=0.5, normalize=True):
+def ntxent(z1, z2, temperature=0.5, normalize=True):
   return np.mean(
     [nce(p, n) for p, n in anchors(z1, z2, temperature, normalize)]
   )
@@ -145,13 +145,13 @@ CASES = [
   Case(
     losses.ntxent,
     views,
-    _ntxent,
+    ntxent,
     wrt=('z1', 'z2'),
   ),
   Case(
     losses.ntxent,
     views,
-    _ntxent,
+    ntxent,
     wrt=('z1', 'z2'),
     kwargs={'temperature': 0.01},
     name='ntxent-cold',
@@ -159,7 +159,7 @@ CASES = [
   Case(
     losses.ntxent,
     views,
-    _ntxent,
+    ntxent,
     wrt=('z1', 'z2'),
     kwargs={'temperature': 2.0, 'normalize': False},
     name='ntxent-dot',
@@ -192,7 +192,7 @@ CASES = [
   Case(
     losses.directclr,
     views,
-    lambda z1, z2, num_dims: _ntxent(z1[:, :num_dims], z2[:, :num_dims], 0.1),
+    lambda z1, z2, num_dims: ntxent(z1[:, :num_dims], z2[:, :num_dims], 0.1),
     wrt=('z1', 'z2'),
     kwargs={'num_dims': 3},
   ),
