@@ -93,37 +93,28 @@ def _state(student, teacher, criterion):
   }
 
 
-def record(main, path, *, seed):
-  rng = np.random.default_rng(seed)
-  student, teacher = _network(main), _network(main)
-  recording.draw_parameters(rng, student, NAMES)
-  teacher.load_state_dict(student.state_dict())
-  teacher.requires_grad_(False)
-  sizes = [recording.GLOBAL_SIZE] * 2 + [recording.LOCAL_SIZE] * 2
-  views = recording.draw_views(rng, sizes)
-  criterion = _loss(main)
+def _listen(main, criterion):
+  """Lists that fill with each step's loss and gradient norms."""
+  losses, norms, clip = [], [], main.utils.clip_gradients
+  criterion.register_forward_hook(lambda m, x, y: losses.append(y.item()))
+  main.utils.clip_gradients = lambda *args: norms.append(clip(*args))
+  return losses, norms
+
+
+def _run(main, student, teacher, criterion, views):
+  """Runs the official loop; returns the states and the scalars per step."""
   rates, decays, momenta = _schedules(main.utils)
-  states = [_state(student, teacher, criterion)]
-  keys = 'loss', 'learning_rate', 'weight_decay', 'momentum'
-  per_step = {k: [] for k in (*keys, 'teacher_temperature')}
-  norms = []
+  temperatures = np.repeat(
+    criterion.teacher_temp_schedule, HYPER['steps_per_epoch']
+  )
+  states, used = [_state(student, teacher, criterion)], []
 
   def after_step(step):
     states.append(_state(student, teacher, criterion))
     group = optimizer.param_groups[0]
-    epoch = step // HYPER['steps_per_epoch']
-    per_step['learning_rate'].append(group['lr'])
-    per_step['weight_decay'].append(group['weight_decay'])
-    per_step['momentum'].append(momenta[step])
-    per_step['teacher_temperature'].append(
-      criterion.teacher_temp_schedule[epoch]
-    )
+    fixed = momenta[step], temperatures[step]
+    used.append((group['lr'], group['weight_decay'], *fixed))
 
-  criterion.register_forward_hook(
-    lambda m, x, y: per_step['loss'].append(y.item())
-  )
-  clip = main.utils.clip_gradients
-  main.utils.clip_gradients = lambda *a: norms.append(clip(*a))
   network = recording.distributed(student)
   optimizer = torch.optim.AdamW(main.utils.get_params_groups(network))
   batches = [
@@ -140,12 +131,27 @@ def record(main, path, *, seed):
       network, teacher, teacher, criterion, loader, optimizer,
       rates, decays, momenta, epoch, None, args,
     )  # fmt: skip
+  keys = 'learning_rate', 'weight_decay', 'momentum', 'teacher_temperature'
+  return states, dict(zip(keys, zip(*used, strict=True), strict=True))
+
+
+def record(main, path, *, seed):
+  rng = np.random.default_rng(seed)
+  student, teacher = _network(main), _network(main)
+  recording.draw_parameters(rng, student, NAMES)
+  teacher.load_state_dict(student.state_dict())
+  teacher.requires_grad_(False)
+  sizes = [recording.GLOBAL_SIZE] * 2 + [recording.LOCAL_SIZE] * 2
+  views = recording.draw_views(rng, sizes)
+  criterion = _loss(main)
+  losses, norms = _listen(main, criterion)
+  states, per_step = _run(main, student, teacher, criterion, views)
   print('gradient norms', np.round(norms, 2).tolist())
   recording.save(
     path,
     views=views,
     hyper=HYPER | {'batch_size': recording.BATCH},
-    per_step=per_step,
+    per_step={'loss': losses} | per_step,
     states=states,
   )
 

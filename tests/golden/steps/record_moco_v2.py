@@ -74,11 +74,8 @@ def _state(model, names):
   }
 
 
-def record(main, path, *, norm, seed):
-  rng = np.random.default_rng(seed)
-  names = NAMES | ({'norm1': 'encoder.norm1'} if norm else {})
-  model = _model(main.moco.builder, rng, norm, names)
-  views = recording.draw_views(rng, [recording.GLOBAL_SIZE] * 2)
+def _run(main, model, names, views):
+  """Runs the official loop; returns states, losses and learning rates."""
   states, losses, rates = [_state(model, names)], [], []
 
   def after_step(step):
@@ -98,27 +95,31 @@ def record(main, path, *, norm, seed):
   ]
   loader = recording.Loader(batches, HYPER['steps_per_epoch'], after_step)
   args = argparse.Namespace(
-    lr=HYPER['learning_rate'],
-    epochs=HYPER['num_epochs'],
-    cos=True,
-    gpu=None,
-    print_freq=100,
+    lr=HYPER['learning_rate'], epochs=HYPER['num_epochs'], cos=True
   )
+  args.gpu, args.print_freq = None, 100
   network = recording.distributed(model)
   for epoch in range(recording.NUM_STEPS):
     main.adjust_learning_rate(optimizer, epoch, args)
     main.train(loader, network, criterion, optimizer, epoch, args)
+  return states, losses, rates
 
+
+def record(main, path, *, norm, seed):
+  rng = np.random.default_rng(seed)
+  names = NAMES | ({'norm1': 'encoder.norm1'} if norm else {})
+  model = _model(main.moco.builder, rng, norm, names)
+  views = recording.draw_views(rng, [recording.GLOBAL_SIZE] * 2)
+  states, losses, rates = _run(main, model, names, views)
   model._momentum_update_key_encoder()
   final = recording.read_layers(model.encoder_k, names, 'next_teacher')
-  final = {k: v for k, v in final.items() if '_stats' not in k}
   recording.save(
     path,
     views=views,
     hyper=HYPER | {'batch_norm': norm, 'batch_size': recording.BATCH},
     per_step={'loss': losses, 'learning_rate': rates},
     states=states,
-    extra=final,
+    extra={k: v for k, v in final.items() if '_stats' not in k},
   )
 
 

@@ -128,6 +128,38 @@ def _state(model, queue):
   }
 
 
+def _optimizer(main, model, larc):
+  optimizer = torch.optim.SGD(
+    model.parameters(),
+    lr=HYPER['learning_rate'],
+    momentum=HYPER['sgd_momentum'],
+    weight_decay=HYPER['weight_decay'],
+  )
+  if not larc:
+    return optimizer
+  trust = HYPER['trust_coefficient']
+  return main.LARC(optimizer, trust_coefficient=trust, clip=False)
+
+
+def _run(main, model, optimizer, views):
+  """Runs the official loop; returns the states and the learning rates."""
+  queue, schedule, rates = None, _learning_rates(), []
+  states = [_state(model, queue)]
+
+  def after_step(step):
+    states.append(_state(model, queue))
+    rates.append(optimizer.param_groups[0]['lr'])
+
+  batches = [recording.to_torch(views, i) for i in range(recording.NUM_STEPS)]
+  loader = recording.Loader(batches, HYPER['steps_per_epoch'], after_step)
+  network = recording.distributed(model)
+  for epoch in range(HYPER['num_epochs']):
+    if epoch == HYPER['queue_start_epoch']:
+      queue = torch.zeros(2, HYPER['queue_length'], HYPER['features'])
+    _, queue = main.train(loader, network, optimizer, epoch, schedule, queue)
+  return states, rates
+
+
 def record(main, path, *, larc, seed):
   rng = np.random.default_rng(seed)
   model = _class(main.resnet_models)()
@@ -136,30 +168,9 @@ def record(main, path, *, larc, seed):
     model.projection_head[1].bias.data.zero_()
   sizes = [recording.GLOBAL_SIZE] * 2 + [recording.LOCAL_SIZE] * 2
   views = recording.draw_views(rng, sizes)
-  optimizer = torch.optim.SGD(
-    model.parameters(),
-    lr=HYPER['learning_rate'],
-    momentum=HYPER['sgd_momentum'],
-    weight_decay=HYPER['weight_decay'],
-  )
-  if larc:
-    trust = HYPER['trust_coefficient']
-    optimizer = main.LARC(optimizer, trust_coefficient=trust, clip=False)
   main.args, main.AverageMeter.losses[:] = _settings(), []
-  batches = [recording.to_torch(views, i) for i in range(recording.NUM_STEPS)]
-  queue, schedule, states, rates = None, _learning_rates(), [], []
-  states.append(_state(model, queue))
-
-  def after_step(step):
-    states.append(_state(model, queue))
-    rates.append(optimizer.param_groups[0]['lr'])
-
-  loader = recording.Loader(batches, HYPER['steps_per_epoch'], after_step)
-  network = recording.distributed(model)
-  for epoch in range(HYPER['num_epochs']):
-    if epoch == HYPER['queue_start_epoch']:
-      queue = torch.zeros(2, HYPER['queue_length'], HYPER['features'])
-    _, queue = main.train(loader, network, optimizer, epoch, schedule, queue)
+  optimizer = _optimizer(main, model, larc)
+  states, rates = _run(main, model, optimizer, views)
   recording.save(
     path,
     views=views,
