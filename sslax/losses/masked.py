@@ -17,6 +17,7 @@ from sslax.ops.precision import at_least_float32
 
 __all__ = [
   'beit',
+  'cae',
   'ibot',
   'mae',
   'patch_distillation',
@@ -133,6 +134,50 @@ def beit(logits, tokens, mask):
   tokens = jnp.asarray(tokens)[..., None]
   chosen = jnp.take_along_axis(log_probs, tokens, -1)[..., 0]
   return -masked_mean(chosen, jnp.asarray(mask).astype(bool))
+
+
+def cae(logits, tokens, mask, latents, targets, *, alignment_weight=2.0):
+  """Tokens of the hidden patches, read from latents that are regressed.
+
+  beit(logits, tokens, mask) + λ·mean over hidden patches and features of
+  (ẑ − z)²: the regressor's latents ẑ of hidden patches must lie where the
+  encoder puts those patches when it sees them.
+
+  Args:
+    logits: [B, N, K] of the decoder, over the tokenizer's vocabulary.
+    tokens: [B, N] integers in [0, K).
+    mask: [B, N], 1 = hidden (in the loss).
+    latents: [B, N, D] ẑ of the latent contextual regressor.
+    targets: [B, N, D] z of the encoder (or its teacher) on the hidden patches;
+      no gradient.
+    alignment_weight: λ, at least 0.
+
+  Returns:
+    Scalar, at least 0; 0 where nothing is hidden.
+
+  Raises:
+    ValueError: the shapes do not fit.
+
+  References:
+    Chen et al., Context autoencoder for self-supervised representation
+    learning, https://arxiv.org/abs/2202.03026, 2022. In code:
+    open-mmlab/mmselfsup, cae_loss.py.
+
+  >>> import numpy as np
+  >>> mask, tokens, z = np.array([[1]]), np.array([[3]]), np.zeros((1, 1, 2))
+  >>> loss = cae(np.zeros((1, 1, 4)), tokens, mask, z, z + 1)  # log 4 + 2
+  >>> round(float(loss), 4)
+  3.3863
+  """
+  prediction = beit(logits, tokens, mask)
+  shapes.check(
+    mask=(mask, 'B N'), latents=(latents, 'B N D'), targets=(targets, 'B N D')
+  )
+  targets = jax.lax.stop_gradient(targets)
+  latents, targets = at_least_float32(latents, targets)
+  gaps = jnp.mean((latents - targets) ** 2, -1)
+  alignment = masked_mean(gaps, jnp.asarray(mask).astype(bool))
+  return prediction + alignment_weight * alignment
 
 
 def patch_distillation(student, probs, mask, *, student_temperature=0.1):

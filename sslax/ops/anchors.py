@@ -125,7 +125,8 @@ def neighborhoods(indices, is_anchor, neighbors):
     is_anchor=(is_anchor, 'N'),
     neighbors=(neighbors, 'N k'),
   )
-  rows = jnp.arange(sizes['N'])
-  own = indices[:, None] == rows[None, :]
+  indices, neighbors = jnp.asarray(indices), jnp.asarray(neighbors)
+  rows = jnp.arange(sizes['N'], dtype=neighbors.dtype)
+  own = indices[:, None].astype(rows.dtype) == rows[None, :]
   near = neighbors[indices][:, :, None] == rows[None, None, :]
   return own | (jnp.any(near, 1) & is_anchor[indices][:, None])

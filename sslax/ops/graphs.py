@@ -64,7 +64,7 @@ def laplacian_weights(neighbors):
   """
   sizes = shapes.check(neighbors=(neighbors, 'N k'))
   neighbors = jnp.asarray(neighbors)
-  rows = jnp.arange(sizes['N'])[:, None]
+  rows = jnp.arange(sizes['N'], dtype=neighbors.dtype)[:, None]
   # An edge that both ends name counts once.
   mutual = jnp.any(neighbors[neighbors] == rows[:, :, None], 2)
   incoming = jnp.where(mutual, 0.0, 1.0)

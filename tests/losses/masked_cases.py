@@ -81,6 +81,14 @@ def _beit(logits, tokens, mask):
   return _mean(rows)
 
 
+def _cae(logits, tokens, mask, latents, targets, alignment_weight=2.0):
+  gaps = [
+    _mean((latents[b, n] - targets[b, n]) ** 2)
+    for b, n in zip(*np.nonzero(mask), strict=True)
+  ]
+  return _beit(logits, tokens, mask) + alignment_weight * _mean(gaps)
+
+
 def _patch_probs(rng):
   return {
     'student': normal(rng, 8, 4, 5),
@@ -262,6 +270,18 @@ CASES = [
     losses.simmim, _images, _simmim, wrt=('predictions',), frozen=('images',)
   ),
   Case(losses.beit, _tokens, _beit, wrt=('logits',)),
+  Case(
+    losses.cae,
+    lambda rng: {
+      **_tokens(rng),
+      'latents': normal(rng, 8, 4, 3),
+      'targets': normal(rng, 8, 4, 3),
+    },
+    _cae,
+    wrt=('logits', 'latents'),
+    frozen=('targets',),
+    kwargs={'alignment_weight': 0.7},
+  ),
   Case(
     losses.patch_distillation,
     _patch_probs,

@@ -44,7 +44,7 @@ def test_anchors_are_the_examples_of_lowest_entropy():
     assert near.tolist() == sorted(others, key=lambda j: -bank[i] @ bank[j])[:2]
 
 
-def test_the_curriculum_goes_from_instances_to_neighborhoods():
+def test_the_curriculum_goes_from_instances_to_neighborhoods(x64):
   bank, batch = _bank(), np.arange(4)
   values = []
   for round_index in range(5):
@@ -58,7 +58,7 @@ def test_the_curriculum_goes_from_instances_to_neighborhoods():
   assert values[-1] < values[0]
 
 
-def test_laplacian_weights_are_those_of_the_matrix():
+def test_laplacian_weights_are_those_of_the_matrix(x64):
   neighbors = graphs.nearest_rows(_bank(), 2)
   weights = np.asarray(graphs.laplacian_weights(neighbors))
   adjacency = np.zeros((9, 9))
