@@ -6,9 +6,14 @@ import pkgutil
 from collections.abc import Callable
 
 from sslax import lookup
+from sslax.nets.audio_convnet import audio_convnet
+from sslax.nets.decoder import decoder
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net, from_linen, from_nnx
 from sslax.nets.resnet import resnet
+from sslax.nets.resnet3d import resnet3d
+from sslax.nets.text_transformer import text_transformer
+from sslax.nets.vit import vit
 
 
 def build(name: str, **kwargs) -> Net:

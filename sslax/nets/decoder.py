@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from sslax import shapes
@@ -107,5 +108,4 @@ class _Decoder(nn.Module):
     full = jnp.broadcast_to(
       token.astype(o.dtype), (batch, num_patches, self.width)
     )
-    examples = jnp.arange(batch)[:, None]
-    return full.at[examples, visible].set(tokens)
+    return jax.vmap(lambda x, i, new: x.at[i].set(new))(full, visible, tokens)

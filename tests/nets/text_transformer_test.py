@@ -143,6 +143,55 @@ def test_texts_of_padding_alone_are_finite(params):
     assert np.isfinite(apply(params, tokens)).all()
 
 
+_TORCH = {  # our path in a block -> torch's
+  'norm1': 'norm1',
+  'norm2': 'norm2',
+  'attn.proj': 'self_attn.out_proj',
+  'mlp.fc1': 'linear1',
+  'mlp.fc2': 'linear2',
+}
+
+
+def _torch_state(block):
+  """State of a torch TransformerEncoderLayer."""
+  qkv = block['attn']['qkv']
+  state = {
+    'self_attn.in_proj_weight': qkv['kernel'].T,
+    'self_attn.in_proj_bias': qkv['bias'],
+  }
+  for ours, theirs in _TORCH.items():
+    layer = block
+    for key in ours.split('.'):
+      layer = layer[key]
+    weight = layer['scale'] if 'scale' in layer else layer['kernel'].T
+    state |= {f'{theirs}.weight': weight, f'{theirs}.bias': layer['bias']}
+  return state
+
+
+@pytest.mark.parametrize('causal', [False, True])
+def test_equals_torch(params, causal):
+  torch = pytest.importorskip('torch', reason='torch, the oracle, is absent')
+  net = text_transformer(**_TINY, pool='mean', causal=causal)
+  params = jax.tree.map(np.array, params)
+  x = params['token_embed'][_TOKENS] + params['pos_embed'][None, :6]
+  x, padding = torch.from_numpy(x), torch.from_numpy(_TOKENS == 0)
+  later = torch.triu(torch.ones(6, 6, dtype=torch.bool), 1) if causal else None
+  for block in params['blocks'].values():
+    layer = torch.nn.TransformerEncoderLayer(
+      8, 2, 32, 0.0, 'gelu', 1e-12, batch_first=True, norm_first=True
+    )
+    state = _torch_state(block)
+    layer.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
+    x = layer(x, later, padding)  # in train mode: no fused path
+  x = x.detach().numpy()
+  x = x - x.mean(-1, keepdims=True)
+  x = x / np.sqrt((x**2).mean(-1, keepdims=True))
+  x = x * params['norm']['scale'] + params['norm']['bias']
+  keep = (_TOKENS != 0)[..., None]
+  want = (x * keep).sum(1) / keep.sum(1)
+  _close(_apply(net)(params, _TOKENS), want, 2e-5)
+
+
 def test_clips_initializers():
   net = text_transformer(
     **_TINY | {'width': 64, 'vocab_size': 500}, initializer='clip'
