@@ -32,6 +32,7 @@ from sslax.losses.mutual_information import *
 from sslax.losses.neighborhood import *
 from sslax.losses.neighbors import *
 from sslax.losses.noise_contrastive import *
+from sslax.losses.plug_in_entropy import *
 from sslax.losses.predictive import *
 from sslax.losses.prototypes import *
 from sslax.losses.proxy import *

@@ -12,7 +12,7 @@ from sslax.nets import Net, resnet
 from sslax.optim import build
 
 _STEPS = 200
-_BATCH = 64
+_BATCH = 32
 
 
 def _identity():
@@ -82,7 +82,7 @@ def _train_until_sick(method, seed):
       weight_decay=1e-4,
       warmup_ratio=0.1,
     ),
-    views.byol(size=32, crop_scale=(0.2, 1.0), blur_prob=(0.0, 0.0)),
+    views.byol(size=16, crop_scale=(0.2, 1.0), blur_prob=(0.0, 0.0)),
   )
   mesh = sharding.make_mesh(1, jax.devices()[:1])
   batches = pipeline.batches(source, batch_size=_BATCH, seed=seed)

@@ -8,7 +8,7 @@ import pytest
 
 from sslax.errors import BadInputError
 from sslax.nets import build
-from sslax.nets.resnet3d import resnet3d
+from sslax.nets.resnet3d import _by_frames, _directly, resnet3d
 
 # torchvision's counts (their docs' num_params less the fc layer); those of
 # depth 50 are of its VideoResNet with Bottleneck blocks.
@@ -81,6 +81,27 @@ def test_order_of_frames_matters():
   forward, _ = apply(params, stats, _clips(), train=False)
   backward, _ = apply(params, stats, _clips()[:, ::-1], train=False)
   assert np.abs(forward - backward).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+  ('size', 'strides'),
+  [
+    ((3, 3, 3), (1, 1, 1)),
+    ((3, 3, 3), (2, 2, 2)),
+    ((3, 7, 7), (1, 2, 2)),
+    ((3, 1, 1), (2, 1, 1)),
+    ((1, 1, 1), (2, 2, 2)),
+  ],
+)
+def test_convolutions_by_frames_are_3d_convolutions(size, strides):
+  clips = _clips((2, 5, 8, 6, 3))
+  kernel = np.random.default_rng(1).normal(size=(*size, 3, 4))
+  kernel = kernel.astype(np.float32)
+  padding = [(n // 2, n // 2) for n in size]
+  kwargs = {'strides': strides, 'padding': padding, 'precision': None}
+  want = _directly(clips, kernel, **kwargs)
+  got = _by_frames(clips, kernel, **kwargs)
+  np.testing.assert_allclose(got, want, rtol=0, atol=2e-5 * np.abs(want).max())
 
 
 def test_zero_init_last_starts_blocks_as_the_identity():
