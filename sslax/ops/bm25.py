@@ -57,6 +57,9 @@ def scores(index, query, *, saturation=1.2, length_share=0.75):
     Robertson & Zaragoza, The probabilistic relevance framework: BM25 and
     beyond, https://doi.org/10.1561/1500000019, 2009.
 
+  Deviations:
+    The 1 inside the logarithm keeps the weight of a frequent word positive.
+
   >>> index = build([['red', 'car'], ['red', 'cat'], ['dog', 'dog']])
   >>> [round(float(s), 4) for s in scores(index, ['red', 'cat'])]
   [0.47, 1.4508, 0.0]
