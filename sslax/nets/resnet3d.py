@@ -182,8 +182,8 @@ def _directly(x, kernel, *, strides, padding, precision):
 def _by_frames(x, kernel, *, strides, padding, precision):
   """A 2D convolution whose channels are those of t frames.
 
-  XLA has fast 2D convolutions for CPUs, but no fast 3D ones: with its gradients,
-  the direct way took 1.5 to 100 times as long where it was measured.
+  XLA has fast 2D convolutions for CPUs, but no fast 3D ones: with gradients the
+  direct way took 1.5 to 100 times as long where it was measured.
   """
   size, step = kernel.shape[0], strides[0]
   x = jnp.pad(x, ((0, 0), padding[0], (0, 0), (0, 0), (0, 0)))
