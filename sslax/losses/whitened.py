@@ -57,43 +57,55 @@ def wmse(views, *, group_size=None, eps=0.01):
   return sum(_normalized_mse(a, b) for a, b in pairs) / len(pairs)
 
 
-def dbn(z1, z2, *, num_groups=1, permutation=None, eps=1e-3):
+def dbn(z1, z2, *, num_groups=1, permutations=None, eps=1e-3):
   """Distance of positives after (shuffled) decorrelated batch normalization.
 
-  mean_i (2 − 2·cos(w_i, w'_i)), each view ZCA-whitened by groups of features.
+  mean_i ‖w_i − w'_i‖², each view ZCA-whitened by groups of features.
 
   Args:
     z1: [B, D], any scale; whitened here.
     z2: [B, D], any scale; whitened here.
     num_groups: divides D.
-    permutation: [D] a random order of the features, so that the groups change
-      from step to step (Shuffled-DBN); default none.
+    permutations: [2, D] for each view a random order in which its features are
+      grouped, so that the groups change from step to step (Shuffled-DBN);
+      default none.
     eps: shrinks the covariance, (1 − ε)Σ + ε·I.
 
   Returns:
-    Scalar in [0, 4].
+    Scalar, at least 0; at most 4D at ε = 0.
 
   Raises:
     ValueError: the shapes differ, or the groups do not divide D.
 
   References:
     Hua et al., On feature decorrelation in self-supervised learning,
-    https://arxiv.org/abs/2105.00470, 2021.
+    https://arxiv.org/abs/2105.00470, 2021. The official code:
+    patrickhua/FeatureDecorrelationSSL.
+
+  Deviations:
+    The official code divides the covariance by B, here by B − 1, and does not
+    shrink it.
 
   >>> import numpy as np
   >>> z = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-  >>> round(float(dbn(z, 3 * z)), 3)
+  >>> round(float(dbn(z, 3 * z, eps=0.0)), 4)
   0.0
   """
-  shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
+  sizes = shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
   z1, z2 = at_least_float32(z1, z2)
-  if permutation is not None:
-    permutation = jnp.asarray(permutation)
-    z1, z2 = z1[:, permutation], z2[:, permutation]
+  if permutations is None:
+    permutations = jnp.stack([jnp.arange(sizes['D'])] * 2)
+  shapes.check(permutations=(permutations, f'2 {sizes["D"]}'))
   kwargs = {'kind': 'zca', 'eps': eps, 'num_groups': num_groups}
-  return _normalized_mse(
-    whitening.whiten(z1, **kwargs), whitening.whiten(z2, **kwargs)
-  )
+  gap = _shuffled(z1, permutations[0], **kwargs)
+  gap = gap - _shuffled(z2, permutations[1], **kwargs)
+  return jnp.mean(jnp.sum(gap**2, -1))
+
+
+def _shuffled(z, order, **kwargs):
+  """Whitens the features in another order, and puts them back."""
+  order = jnp.asarray(order)
+  return whitening.whiten(z[:, order], **kwargs)[:, jnp.argsort(order)]
 
 
 def zero_cl(z1, z2, *, feature_weight=1.0, eps=0.1):

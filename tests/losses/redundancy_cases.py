@@ -128,16 +128,14 @@ def _wmse(group_size=None, eps=0.01, **views):
   return _mean([_normalized_mse(white[i], white[j]) for i, j in pairs])
 
 
-def _dbn(z1, z2, num_groups=1, permutation=None, eps=1e-3):
-  if permutation is not None:
-    z1, z2 = z1[:, permutation], z2[:, permutation]
-  white = [
-    np.concatenate(
-      [_zca_white(g, eps) for g in np.split(z, num_groups, axis=1)], 1
-    )
-    for z in (z1, z2)
-  ]
-  return _normalized_mse(*white)
+def _dbn(z1, z2, num_groups=1, permutations=None, eps=1e-3):
+  if permutations is None:
+    permutations = [range(z1.shape[1])] * 2
+  white = np.zeros((2, *z1.shape))
+  for view, (z, order) in enumerate(zip((z1, z2), permutations, strict=True)):
+    for group in np.split(np.array(order), num_groups):
+      white[view][:, group] = _zca_white(z[:, group], eps)
+  return _mean([sum((a - b) ** 2) for a, b in zip(*white, strict=True)])
 
 
 def _column_white(z, eps, ddof):
@@ -203,9 +201,13 @@ CASES = [
     losses.dbn,
     _pair,
     _dbn,
-    kwargs={'num_groups': 2, 'permutation': np.array([2, 0, 3, 1])},
+    kwargs={
+      'num_groups': 2,
+      'permutations': np.array([[2, 0, 3, 1], [1, 0, 3, 2]]),
+    },
     wrt=('z1', 'z2'),
   ),
+  Case(losses.dbn, _pair, _dbn, wrt=('z1', 'z2'), name='dbn in one group'),
   # The whitening matrices are constants for the gradient.
   Case(
     losses.zero_cl,
