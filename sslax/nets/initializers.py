@@ -9,7 +9,7 @@ import jax
 
 from sslax.nets import check
 
-INITIALIZERS = ('dino', 'mae', 'moco_v3', 'beit', 'bert', 'clip')
+INITIALIZERS = ('dino', 'mae', 'moco_v3', 'data2vec', 'bert', 'clip')
 
 
 class Init(NamedTuple):
@@ -39,13 +39,14 @@ class Init(NamedTuple):
 def initializers(name: str, *, width: int, depth: int) -> Init:
   """Returns the initializers of an official code.
 
-  The truncated normal of DINO and BEiT has its cut at 2 with a deviation of
-  0.02, so it is a normal one.
+  The truncated normal of DINO and data2vec has its cut at 2 with a deviation of
+  0.02, so it is a normal one. Where the official code leaves the patch
+  projection alone, it starts as torch starts a convolution.
 
   Args:
     name: 'dino' (normal 0.02; iBOT too), 'mae' (Xavier uniform), 'moco_v3'
-      (the same, with queries, keys and values as three kernels), 'beit' (DINO's
-      with each branch's last kernel shrunk with depth; data2vec too), 'bert'
+      (the same, with queries, keys and values as three kernels), 'data2vec'
+      (DINO's, with each branch's last kernel shrunk with depth), 'bert'
       (normal 0.02), or 'clip' (normal, scaled by width and depth).
     width: D.
     depth: number of blocks.
@@ -57,7 +58,7 @@ def initializers(name: str, *, width: int, depth: int) -> Init:
     https://github.com/facebookresearch/dino/blob/main/vision_transformer.py;
     https://github.com/facebookresearch/mae/blob/main/models_mae.py;
     https://github.com/facebookresearch/moco-v3/blob/main/vits.py;
-    https://github.com/microsoft/unilm/blob/master/beit/modeling_pretrain.py;
+    https://github.com/facebookresearch/fairseq/blob/main/examples/data2vec/models/data2vec_vision.py;
     https://github.com/openai/CLIP/blob/main/clip/model.py.
   """
   check.one_of('initializer', name, INITIALIZERS)
@@ -73,24 +74,22 @@ def initializers(name: str, *, width: int, depth: int) -> Init:
     token=common,
     position=common,
   )
-  if name == 'dino':  # torch's default of convolutions
-    return init._replace(
-      patch=_torch_conv,
-      patch_bias=lambda fan_in: _uniform(1 / math.sqrt(fan_in)),
-    )
+  if name in ('dino', 'data2vec'):
+    init = init._replace(patch=_torch_conv, patch_bias=_torch_conv_bias)
+  if name == 'data2vec':
+    return init._replace(out=lambda i: normal(0.02 / math.sqrt(2 * (i + 1))))
   if name in ('mae', 'moco_v3'):
     xavier = nn.initializers.xavier_uniform()
-    split = name == 'moco_v3'
+    moco = name == 'moco_v3'
     return init._replace(
-      qkv=_split_xavier if split else xavier,
+      qkv=_split_xavier if moco else xavier,
       fc1=xavier,
       out=lambda i: xavier,
       dense=xavier,
       patch=_patch_xavier,
-      token=normal(1e-6) if split else common,
+      patch_bias=init.patch_bias if moco else _torch_conv_bias,
+      token=normal(1e-6) if moco else common,
     )
-  if name == 'beit':
-    return init._replace(out=lambda i: normal(0.02 / math.sqrt(2 * (i + 1))))
   if name == 'clip':
     out = normal(1 / math.sqrt(2 * width * depth))
     return init._replace(
@@ -110,6 +109,10 @@ def _uniform(bound):
 
 def _torch_conv(rng, shape, dtype):
   return _uniform(1 / math.sqrt(math.prod(shape[:-1])))(rng, shape, dtype)
+
+
+def _torch_conv_bias(fan_in):
+  return _uniform(1 / math.sqrt(fan_in))
 
 
 def _patch_xavier(rng, shape, dtype):

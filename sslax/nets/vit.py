@@ -86,7 +86,7 @@ def vit(
     qkv_bias: whether queries, keys and values have a bias.
     final_norm: whether tokens are normalized at the end.
     initializer: whose initial parameters: 'dino' (iBOT's too), 'mae',
-      'moco_v3', 'beit' (data2vec's too), 'bert' or 'clip'.
+      'moco_v3', 'data2vec', 'bert' or 'clip'.
     remat: recomputes each block's activations in the backward pass.
     taps: names of outputs. With any, the output is a dict of those, among
       'features' [B, D]; 'tokens' [B, N, D], the patches' tokens after the final
@@ -124,16 +124,9 @@ def vit(
     'initializer' says, where iBOT's is zero.
   """
   width, depth, num_heads = _sized(size, width, depth, num_heads)
-  check.one_of('pool', pool, _POOLS)
-  check.one_of('positions', positions, _POSITIONS)
-  check.one_of('masking', masking, _MASKINGS)
+  _check_names(pool, positions, masking, class_token)
   check.rate(drop_path=drop_path)
   check.whole(least=0, registers=registers)
-  if pool == 'class' and not class_token:
-    raise BadInputError(
-      "net.pool='class' needs a class token; take net.pool='mean' or"
-      ' net.class_token=True'
-    )
   names = [tap for tap in _TAPS if tap != 'class' or class_token]
   options = Options(
     num_heads=num_heads,
@@ -160,6 +153,17 @@ def vit(
       taps=check.taps(taps, names),
     )
   )
+
+
+def _check_names(pool, positions, masking, class_token):
+  check.one_of('pool', pool, _POOLS)
+  check.one_of('positions', positions, _POSITIONS)
+  check.one_of('masking', masking, _MASKINGS)
+  if pool == 'class' and not class_token:
+    raise BadInputError(
+      "net.pool='class' needs a class token; take net.pool='mean' or"
+      ' net.class_token=True'
+    )
 
 
 def _sized(size, width, depth, num_heads):

@@ -7,7 +7,6 @@ import pytest
 
 from sslax.errors import BadInputError
 from sslax.nets import build
-from sslax.nets.positions import interpolate, sincos
 from sslax.nets.vit import vit
 
 # timm's counts without the classifier, learned positions, 224 pixels.
@@ -184,45 +183,6 @@ def test_dropped_tokens_do_not_enter(tiny):
   )
 
 
-def test_sincos_positions_are_the_formula():
-  table = sincos((2, 3), 8)
-  for row in range(2):
-    for column in range(3):
-      want = [
-        wave(place * 10000 ** (-k / 2))
-        for place in (column, row)
-        for wave in (math.sin, math.cos)
-        for k in range(2)
-      ]
-      _close(table[3 * row + column], want, 1e-12)
-
-
-def test_interpolation_puts_places_where_dino_does():
-  rows, columns = np.indices((8, 8)).reshape(2, -1)
-  table = np.stack([rows, columns, 0 * rows + 5], 1).astype(np.float32)
-  assert interpolate(table, (8, 8), (8, 8)) is table
-  got = np.asarray(interpolate(table, (8, 8), (16, 12))).reshape(16, 12, 3)
-  _close(got[..., 2], 5)
-  for axis, size in enumerate((16, 12)):
-    want = (np.arange(size) + 0.5) * 8 / (size + 0.1) - 0.5
-    inside = (want > 1) & (want < 6)
-    line = got[:, 0, 0] if axis == 0 else got[0, :, 1]
-    _close(line[inside], want[inside], 0.06)  # the kernel bends lines so much
-
-
-@pytest.mark.parametrize('new', [(7, 3), (12, 9), (5, 8)])
-def test_interpolation_equals_torch(new):
-  torch = pytest.importorskip('torch', reason='torch, the oracle, is absent')
-  table = np.random.default_rng(0).normal(size=(5, 5, 3)).astype(np.float32)
-  want = torch.nn.functional.interpolate(
-    torch.from_numpy(table.transpose(2, 0, 1)[None].copy()),
-    scale_factor=tuple((n + 0.1) / 5 for n in new),
-    mode='bicubic',
-  )
-  got = interpolate(table.reshape(25, 3), (5, 5), new)
-  _close(got, want[0].numpy().transpose(1, 2, 0).reshape(-1, 3))
-
-
 def _from_timm(tensors):
   """The parameters of a timm VisionTransformer, under our names."""
   params = {}
@@ -345,7 +305,7 @@ def test_remat_gives_the_same_gradients():
     ('dino', 0.02, 1 / math.sqrt(3 * 192), 0.02, 0.02),
     ('mae', math.sqrt(2 / 256), math.sqrt(2 / 256), math.sqrt(2 / 320), 0.02),
     ('moco_v3', math.sqrt(2 / 128), math.sqrt(2 / 256), None, 1e-6),
-    ('beit', 0.02, 0.02, 0.02 / math.sqrt(2), 0.02),
+    ('data2vec', 0.02, 1 / math.sqrt(576), 0.02 / math.sqrt(2), 0.02),
   ],
 )
 def test_initializers_are_the_official_ones(initializer, qkv, patch, fc2, cls):
@@ -360,6 +320,9 @@ def test_initializers_are_the_official_ones(initializer, qkv, patch, fc2, cls):
     assert np.std(block['mlp']['fc2']['kernel']) == pytest.approx(fc2, rel=0.05)
   assert np.std(params['cls_token']) == pytest.approx(cls, rel=0.3)
   np.testing.assert_array_equal(block['attn']['qkv']['bias'], 0)
+  bias = np.std(params['patch_embed']['bias'])
+  want = 0 if initializer == 'moco_v3' else 1 / math.sqrt(3 * 192)
+  assert bias == pytest.approx(want, rel=0.3)
 
 
 def test_bfloat16_is_near_float32(tiny):
