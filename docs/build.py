@@ -45,6 +45,7 @@ _FAMILIES = {
     'latent',
     'masked',
     'masked_siamese',
+    'plug_in_entropy',
     'prototypes',
     'redundancy',
     'regularizers',

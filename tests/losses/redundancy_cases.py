@@ -199,13 +199,14 @@ CASES = [
   ),
   Case(
     losses.dbn,
-    _pair,
-    _dbn,
-    kwargs={
-      'num_groups': 2,
+    lambda rng: {
+      **_pair(rng),
       'permutations': np.array([[2, 0, 3, 1], [1, 0, 3, 2]]),
     },
+    _dbn,
+    kwargs={'num_groups': 2},
     wrt=('z1', 'z2'),
+    replicated=('permutations',),
   ),
   Case(losses.dbn, _pair, _dbn, wrt=('z1', 'z2'), name='dbn in one group'),
   # The whitening matrices are constants for the gradient.
