@@ -158,14 +158,19 @@ def test_features_are_a_row_an_image(compiled):
   assert len(features) == len(compiled.batch['image'])
 
 
+@pytest.fixture
+def restored_x64():
+  """Building for float64 turns 64-bit types on for the whole process."""
+  yield
+  jax.config.update('jax_enable_x64', False)
+
+
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 @pytest.mark.parametrize('name', CONFIGS)
-def test_eight_devices_equal_one(name, dtype):
+def test_eight_devices_equal_one(name, dtype, restored_x64):
   """Loss, gradients and state of one step: all arrays are global."""
-  with jax.enable_x64(dtype == 'float64'):
-    one = _one_step(Compiled(name, dtype, jax.devices()[:1]))
-    eight = _one_step(Compiled(name, dtype, jax.devices()))
-  jax.config.update('jax_enable_x64', False)
+  one = _one_step(Compiled(name, dtype, jax.devices()[:1]))
+  eight = _one_step(Compiled(name, dtype, jax.devices()))
   relative = 1e-9 if dtype == 'float64' else 1e-4
   for part, arrays in one.items():
     gap = _norm(a - b for a, b in zip(arrays, eight[part], strict=True))
@@ -193,7 +198,9 @@ def _one_step(compiled):
   (value, (new, _)), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
     state.params, state.state, compiled.batch
   )
-  state = [x for x in jax.tree.leaves(new) if jnp.issubdtype(x, jnp.floating)]
+  state = [
+    x for x in jax.tree.leaves(new) if jnp.issubdtype(x.dtype, jnp.floating)
+  ]
   return _host({
     'loss': [value], 'gradients': jax.tree.leaves(grads), 'state': state
   })  # fmt: skip

@@ -15,18 +15,24 @@ def _row(step, std=0.8, nonfinite=False):
 
 def test_collapse_is_said_with_what_usually_fails():
   observe = health.monitor('the predictor')
-  rows = [_row(i, 0.01) for i in range(health.IN_A_ROW)]
+  last = health.GRACE_STEPS + health.IN_A_ROW - 1
+  rows = [_row(i, 0.01) for i in range(last + 1)]
   assert observe(rows[:-1]) is None
   sick = observe(rows[-1:])
-  assert sick.step == health.IN_A_ROW - 1
+  assert sick.step == last
   assert 'collapsed' in sick.sentence
   assert 'the predictor' in sick.sentence
 
 
 def test_a_short_dip_is_no_collapse():
   observe = health.monitor('')
-  rows = [_row(i, 0.01) for i in range(health.IN_A_ROW - 1)]
-  assert observe([*rows, _row(99, 0.5), *rows]) is None
+  rows = [_row(200 + i, 0.01) for i in range(health.IN_A_ROW - 1)]
+  assert observe([*rows, _row(250, 0.6), *rows]) is None
+
+
+def test_an_embedding_that_starts_low_and_spreads_is_no_collapse():
+  rows = [_row(i, 0.01) for i in range(health.GRACE_STEPS)]
+  assert health.monitor('')([*rows, _row(health.GRACE_STEPS)]) is None
 
 
 def test_the_step_that_is_not_finite_is_named():
