@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
+from sslax.losses.contrastive import info_nce
 from sslax.losses.entropy import entropy, mean_entropy, probabilities
 from sslax.ops.cross_entropy import of_views, stacked
 from sslax.ops.distance import cosine
@@ -11,6 +12,7 @@ from sslax.ops.precision import at_least_float32
 
 __all__ = [
   'cc_cluster',
+  'drc',
   'iic',
   'pica',
   'scan',
@@ -161,6 +163,57 @@ def pica(probs1, probs2, *, balance_weight=2.0):
   log_probs = jax.nn.log_softmax(cosine(probs1.T, probs2.T), -1)
   uncertainty = -jnp.mean(jnp.diagonal(log_probs))
   return uncertainty + balance_weight * imbalance(probs1)
+
+
+def drc(
+  logits1,
+  logits2,
+  *,
+  feature_temperature,
+  probability_temperature,
+  balance_weight,
+):
+  """Deep robust clustering: contrasts assignment features and probabilities.
+
+  −mean_i log softmax_j(z_i·z'_j / τ_f)_i − mean_k log softmax_l(q_k·q'_l /
+  τ_p)_k + λ·Σ_k (Σ_i p_ik)² / B, z the logits (assignment features), p their
+  softmax and q_k its columns.
+
+  Args:
+    logits1: [B, K] assignment features, as they are.
+    logits2: [B, K] those of another view.
+    feature_temperature: τ_f, above 0.
+    probability_temperature: τ_p, above 0.
+    balance_weight: λ, at least 0; its term is least, B / K, where clusters are
+      of one size.
+
+  Returns:
+    Scalar, at least 0.
+
+  Raises:
+    ValueError: the shapes differ.
+
+  References:
+    Zhong et al., Deep robust clustering by contrastive learning,
+    https://arxiv.org/abs/2008.03030, 2020.
+
+  >>> import numpy as np
+  >>> weights = {'feature_temperature': 1.0, 'probability_temperature': 1.0}
+  >>> z = np.zeros((2, 2))  # log 2 + log 2 + 1
+  >>> round(float(drc(z, z, balance_weight=1.0, **weights)), 4)
+  2.3863
+  """
+  shapes.check(logits1=(logits1, 'B K'), logits2=(logits2, 'B K'))
+  probs1, probs2 = probabilities(logits1), probabilities(logits2)
+  by_feature = info_nce(
+    logits1, logits2, temperature=feature_temperature, normalize=False
+  )
+  by_cluster = info_nce(
+    probs1.T, probs2.T, temperature=probability_temperature, normalize=False
+  )
+  sizes = jnp.sum(probs1, 0)
+  imbalanced = jnp.sum(sizes**2) / probs1.shape[0]
+  return by_feature + by_cluster + balance_weight * imbalanced
 
 
 def scan(anchors, neighbors, *, entropy_weight=2.0):

@@ -100,6 +100,27 @@ def _pair(first, second):
   return lambda rng: {first: normal(rng, 16, 4), second: normal(rng, 16, 4)}
 
 
+def _drc(
+  logits1,
+  logits2,
+  feature_temperature,
+  probability_temperature,
+  balance_weight,
+):
+  p, q = (np.array([softmax(row) for row in x]) for x in (logits1, logits2))
+  total = balance_weight * sum(sum(c) ** 2 for c in p.T) / len(p)
+  for rows, others, temperature in (
+    (logits1, logits2, feature_temperature),
+    (p.T, q.T, probability_temperature),
+  ):
+    scores = [[sum(a * b) / temperature for b in others] for a in rows]
+    own = np.eye(len(rows))
+    total += _mean(
+      [cross_entropy(own[i], np.array(s)) for i, s in enumerate(scores)]
+    )
+  return total
+
+
 def _scan(anchors, neighbors, entropy_weight=2.0):
   p, q = [softmax(x) for x in anchors], [softmax(x) for x in neighbors]
   agreement = [math.log(sum(a * b)) for a, b in zip(p, q, strict=True)]
@@ -188,6 +209,17 @@ CASES = [
     kwargs={'temperature': 0.5, 'weight': 2.0},
     wrt=('probs', 'neighbor_probs'),
     **_probs('probs', 'neighbor_probs'),
+  ),
+  Case(
+    losses.drc,
+    _pair('logits1', 'logits2'),
+    _drc,
+    wrt=('logits1', 'logits2'),
+    kwargs={
+      'feature_temperature': 0.7,
+      'probability_temperature': 0.4,
+      'balance_weight': 0.3,
+    },
   ),
   Case(
     losses.scan,
