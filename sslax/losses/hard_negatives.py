@@ -223,7 +223,7 @@ def feature_transformation(
 
   Deviations:
     The official code scores the negatives with q̂; here q̂ is in the positive
-    score alone. It draws one λ and one ω for the whole batch by default.
+    score alone. It draws λ and ω for every feature, or once for the batch.
 
   >>> q, one = jnp.eye(2), jnp.ones(2)
   >>> order = jnp.array([1, 0])
