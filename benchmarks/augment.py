@@ -13,7 +13,7 @@ import time
 import jax
 import numpy as np
 
-from sslax.data import views
+from sslax.data import view_recipes
 
 _ROWS = {
   'all': {},
@@ -54,7 +54,7 @@ def main():
   for size in args.sizes:
     images = jax.device_put(_images(size, args.batch_size))
     for name in args.rows:
-      run = jax.jit(views.byol(size=size, **_ROWS[name]).apply)
+      run = jax.jit(view_recipes.build('byol', size=size, **_ROWS[name]).apply)
       key = jax.random.key(0)
       wall, cpu = _seconds(run, key, images, repeats=args.repeats)
       num = 2 * args.batch_size

@@ -6,7 +6,7 @@ import jax
 
 from sslax import lookup, methods, nets, optim, sharding
 from sslax.data import source as sources
-from sslax.data import views as views_lib
+from sslax.data import view_recipes
 from sslax.evals.features import Extractor
 from sslax.method import Method
 from sslax.nets.net import Net
@@ -45,7 +45,7 @@ def build(config) -> Parts:
     num_steps=config.num_steps,
     dtype=config.dtype,
   )
-  views = _make('views', views_lib.factory, config, dtype=config.dtype)
+  views = _make('views', view_recipes.factory, config, dtype=config.dtype)
   tx = _make(
     'optim',
     optim.factory,
@@ -73,11 +73,11 @@ def load_source(config, split: str) -> sources.Source:
   Raises:
     BadInputError: it does not exist or cannot be read.
   """
-  data = config.data
+  data, size = config.data, config.views.size
   return sources.load(
     data.name,
     split=split,
-    image_size=config.views.size,
+    image_size=size[0] if isinstance(size, tuple | list) else size,
     dir=data.dir or None,
     path=data.path or None,
     labels=data.labels or None,

@@ -63,12 +63,12 @@ def default() -> ConfigDict:
 def factories() -> dict[str, Callable[[str], Callable[..., Any]]]:
   """Returns for each group the function from a name to its factory."""
   from sslax import methods, nets, optim
-  from sslax.data import views
+  from sslax.data import view_recipes
 
   return {
     'method': methods.factory,
     'net': nets.factory,
-    'views': views.factory,
+    'views': view_recipes.factory,
     'optim': optim.factory,
   }
 
@@ -250,8 +250,15 @@ def flatten(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     if isinstance(value, Mapping | ConfigDict):
       flat.update(flatten(value, f'{prefix}{key}.'))
     else:
-      flat[prefix + key] = tuple(value) if isinstance(value, list) else value
+      flat[prefix + key] = _as_tuple(value)
   return flat
+
+
+def _as_tuple(value: Any) -> Any:
+  """Lists, of whatever depth, become tuples: JSON knows lists only."""
+  if isinstance(value, list | tuple):
+    return tuple(_as_tuple(v) for v in value)
+  return value
 
 
 def help_lines(config: ConfigDict) -> list[tuple[str, Any, str]]:

@@ -136,28 +136,26 @@ def _check_range(value, key, high=float('inf')):
   require(pair and 0 < value[0] <= value[1] <= high, key, value, right)
 
 
-def check(policy: ViewPolicy, part: str = ''):
+def check(policy: ViewPolicy):
   """Refuses values that no view can have.
 
   Args:
     policy: to look at.
-    part: prefix of `size` and `crop_scale` in the recipe's own arguments.
 
   Raises:
     BadInputError: naming the argument.
   """
   for key in ('size', 'num_crops'):
     value = getattr(policy, key)
-    name = part + key if key == 'size' else key
     whole = isinstance(value, int) and value >= 1
-    require(whole, name, value, 'a whole number of at least 1')
+    require(whole, key, value, 'a whole number of at least 1')
   for key in ('flip', 'jitter', 'grayscale', 'blur', 'solarize'):
     value = getattr(policy, f'{key}_prob')
     require(0 <= value <= 1, f'{key}_prob', value, 'in [0, 1]')
   for key in ('brightness', 'contrast', 'saturation'):
     require(getattr(policy, key) >= 0, key, getattr(policy, key), 'at least 0')
   require(0 <= policy.hue <= 0.5, 'hue', policy.hue, 'in [0, 0.5]')
-  _check_range(policy.crop_scale, f'{part}crop_scale', high=1)
+  _check_range(policy.crop_scale, 'crop_scale', high=1)
   _check_range(policy.crop_ratio, 'crop_ratio')
   _check_range(policy.blur_sigma, 'blur_sigma')
   known = augment.INTERPOLATIONS

@@ -1,8 +1,4 @@
-"""Recipes of views: which augmentations, how strong, how often.
-
-A factory (`byol`, `simclr`, `multi_crop`, `plain`) is found by its name with
-`build` and takes numbers and tuples only, so that a config can set them all.
-"""
+"""Views: what training and evaluation see of a batch of images."""
 
 import functools
 from collections.abc import Callable
@@ -11,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sslax import lookup, shapes
+from sslax import shapes
 from sslax.data import augment
 from sslax.data.view_policy import ViewPolicy, augmented, check, require
 
@@ -33,12 +29,14 @@ class Views(NamedTuple):
     evaluate: images [B, H, W, 3] uint8 -> [B, size, size, 3], the center of
       each image at the first policy's size, normalized as views are.
     unnormalize: a view -> uint8 for pictures.
+    reads: the key of a batch that holds what `apply` takes.
   """
 
   policies: tuple[ViewPolicy, ...]
   apply: Callable[..., tuple[jax.Array, ...]]
   evaluate: Callable[[jax.Array], jax.Array]
   unnormalize: Callable[[jax.Array], jax.Array]
+  reads: str = 'image'
 
 
 def _unit_range(images, dtype):
@@ -139,9 +137,29 @@ def unnormalize(view, mean=IMAGENET_MEAN, std=IMAGENET_STD):
   return jnp.round(jnp.clip(x * std + mean, 0, 1) * 255).astype(jnp.uint8)
 
 
-def _views(policies, mean, std, dtype, center_ratio, parts=('', '')) -> Views:
-  for policy, part in zip(policies, parts, strict=False):
-    check(policy, part)
+def make(
+  policies,
+  *,
+  mean=IMAGENET_MEAN,
+  std=IMAGENET_STD,
+  dtype='float32',
+  center_ratio=1.0,
+) -> Views:
+  """Views of some kinds, each by its policy.
+
+  Args:
+    policies: ViewPolicy of each kind; the first gives evaluation its size.
+    mean: as in `evaluation`.
+    std: as in `evaluation`.
+    dtype: as in `evaluation`.
+    center_ratio: as in `evaluation`.
+
+  Raises:
+    BadInputError: a value out of range, naming the key.
+  """
+  policies = tuple(policies)
+  for policy in policies:
+    check(policy)
   require(dtype in _DTYPES, 'dtype', dtype, f'one of {", ".join(_DTYPES)}')
   require(0 < center_ratio <= 1, 'center_ratio', center_ratio, 'in (0, 1]')
   require(len(mean) == 3, 'mean', mean, 'three numbers')
@@ -155,248 +173,3 @@ def _views(policies, mean, std, dtype, center_ratio, parts=('', '')) -> Views:
     functools.partial(evaluation, **see, **how),
     functools.partial(unnormalize, **how),
   )
-
-
-def _each(key, value, num):
-  """One value for each kind of view, from one for all or a tuple."""
-  values = (value,) * num if isinstance(value, (int, float)) else tuple(value)
-  require(len(values) == num, key, value, f'one number or {num}')
-  return values
-
-
-def byol(
-  size=224,
-  crop_scale=(0.08, 1.0),
-  crop_ratio=(3 / 4, 4 / 3),
-  interpolation='bicubic',
-  flip_prob=0.5,
-  jitter_prob=0.8,
-  brightness=0.4,
-  contrast=0.4,
-  saturation=0.2,
-  hue=0.1,
-  grayscale_prob=0.2,
-  blur_prob=(1.0, 0.1),
-  blur_sigma=(0.1, 2.0),
-  solarize_prob=(0.0, 0.2),
-  mean=IMAGENET_MEAN,
-  std=IMAGENET_STD,
-  dtype='float32',
-  center_ratio=1.0,
-) -> Views:
-  """BYOL's two views, which differ in blur and solarization.
-
-  The arguments are those of ViewPolicy and `evaluation`; `blur_prob` and
-  `solarize_prob` hold one number for each view.
-
-  References:
-    Grill et al., Bootstrap your own latent, https://arxiv.org/abs/2006.07733,
-    2020, appendix B and table 6.
-
-  Deviations:
-    Those of `augment.color_jitter` and `augment.blur`.
-  """
-  policies = tuple(
-    ViewPolicy(
-      size,
-      1,
-      crop_scale,
-      crop_ratio,
-      interpolation,
-      flip_prob,
-      jitter_prob,
-      brightness,
-      contrast,
-      saturation,
-      hue,
-      grayscale_prob,
-      blur,
-      blur_sigma,
-      solarize,
-    )
-    for blur, solarize in zip(
-      _each('blur_prob', blur_prob, 2),
-      _each('solarize_prob', solarize_prob, 2),
-      strict=True,
-    )
-  )
-  return _views(policies, mean, std, dtype, center_ratio)
-
-
-def simclr(
-  size=224,
-  strength=1.0,
-  crop_scale=(0.08, 1.0),
-  crop_ratio=(3 / 4, 4 / 3),
-  interpolation='bicubic',
-  flip_prob=0.5,
-  jitter_prob=0.8,
-  grayscale_prob=0.2,
-  blur_prob=0.5,
-  blur_sigma=(0.1, 2.0),
-  mean=IMAGENET_MEAN,
-  std=IMAGENET_STD,
-  dtype='float32',
-  center_ratio=1.0,
-) -> Views:
-  """SimCLR's two views, of one kind.
-
-  Args are those of ViewPolicy and `evaluation`, and `strength` in [0, 2.5]:
-  0.8 · strength of brightness, contrast and saturation, 0.2 · strength of hue.
-
-  References:
-    Chen et al., A simple framework for contrastive learning of visual
-    representations, https://arxiv.org/abs/2002.05709, 2020; its official
-    code, data_util.py.
-
-  Deviations:
-    Those of `augment.color_jitter` and `augment.blur`.
-  """
-  require(0 <= strength <= 2.5, 'strength', strength, 'in [0, 2.5]')
-  color, hue = 0.8 * strength, 0.2 * strength
-  policy = ViewPolicy(
-    size,
-    2,
-    crop_scale,
-    crop_ratio,
-    interpolation,
-    flip_prob,
-    jitter_prob,
-    color,
-    color,
-    color,
-    hue,
-    grayscale_prob,
-    blur_prob,
-    blur_sigma,
-  )
-  return _views((policy,), mean, std, dtype, center_ratio)
-
-
-def multi_crop(
-  global_size=224,
-  local_size=96,
-  num_local=8,
-  global_crop_scale=(0.4, 1.0),
-  local_crop_scale=(0.05, 0.4),
-  crop_ratio=(3 / 4, 4 / 3),
-  interpolation='bicubic',
-  flip_prob=0.5,
-  jitter_prob=0.8,
-  brightness=0.4,
-  contrast=0.4,
-  saturation=0.2,
-  hue=0.1,
-  grayscale_prob=0.2,
-  blur_prob=(1.0, 0.1, 0.5),
-  blur_sigma=(0.1, 2.0),
-  solarize_prob=(0.0, 0.2, 0.0),
-  mean=IMAGENET_MEAN,
-  std=IMAGENET_STD,
-  dtype='float32',
-  center_ratio=1.0,
-) -> Views:
-  """Two global crops, then `num_local` local ones; the defaults are DINO's.
-
-  `blur_prob` and `solarize_prob` hold one number for each global crop and one
-  for the local ones; the rest is as in ViewPolicy and `evaluation`. SwAV's
-  recipe is num_local=6, crop scales (0.14, 1) and (0.05, 0.14), bilinear,
-  jitter 0.8, 0.8, 0.8, 0.2, blur_prob=0.5, solarize_prob=0.
-
-  References:
-    Caron et al., Unsupervised learning of visual features by contrasting
-    cluster assignments, https://arxiv.org/abs/2006.09882, 2020, and Emerging
-    properties in self-supervised vision transformers,
-    https://arxiv.org/abs/2104.14294, 2021; their official codes.
-
-  Deviations:
-    The official codes blur with Pillow, whose kernel has no fixed width.
-  """
-  whole = isinstance(num_local, int) and num_local >= 0
-  require(whole, 'num_local', num_local, 'a whole number of at least 0')
-  kinds = [(global_size, 1, global_crop_scale)] * 2
-  kinds += [(local_size, num_local, local_crop_scale)] * (num_local > 0)
-  policies = tuple(
-    ViewPolicy(
-      *kind,
-      crop_ratio,
-      interpolation,
-      flip_prob,
-      jitter_prob,
-      brightness,
-      contrast,
-      saturation,
-      hue,
-      grayscale_prob,
-      blur,
-      blur_sigma,
-      solarize,
-    )
-    for kind, blur, solarize in zip(
-      kinds,
-      _each('blur_prob', blur_prob, 3),
-      _each('solarize_prob', solarize_prob, 3),
-      strict=False,
-    )
-  )
-  parts = ('global_', 'global_', 'local_')
-  return _views(policies, mean, std, dtype, center_ratio, parts)
-
-
-def plain(
-  size=224,
-  mean=IMAGENET_MEAN,
-  std=IMAGENET_STD,
-  dtype='float32',
-  center_ratio=1.0,
-) -> Views:
-  """One view without chance: what `evaluate` gives.
-
-  Args:
-    size: side of the view, in pixels.
-    mean: as in `evaluation`.
-    std: as in `evaluation`.
-    dtype: as in `evaluation`.
-    center_ratio: as in `evaluation`.
-  """
-  square = ViewPolicy(
-    size,
-    crop_scale=(1.0, 1.0),
-    crop_ratio=(1.0, 1.0),
-    flip_prob=0.0,
-    jitter_prob=0.0,
-    grayscale_prob=0.0,
-    blur_prob=0.0,
-  )
-  views = _views((square,), mean, std, dtype, center_ratio)
-  return views._replace(apply=lambda rng, images: (views.evaluate(images),))
-
-
-_RECIPES = {f.__name__: f for f in (byol, simclr, multi_crop, plain)}
-
-
-def factory(name: str) -> Callable[..., Views]:
-  """Returns the function that makes the recipe of that name.
-
-  Args:
-    name: byol, simclr, multi_crop or plain.
-
-  Raises:
-    BadInputError: no such recipe, with the nearest valid name.
-  """
-  lookup.choose('views', name, _RECIPES)
-  return _RECIPES[name]
-
-
-def build(name: str, **kwargs) -> Views:
-  """The recipe of that name.
-
-  Args:
-    name: byol, simclr, multi_crop or plain.
-    **kwargs: the factory's arguments.
-
-  Raises:
-    BadInputError: no such recipe or argument, with the nearest valid name, or
-      a value out of range.
-  """
-  return lookup.call('views', factory(name), **kwargs)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sslax.data import views
+from sslax.data import view_recipes, views
 from sslax.data.view_policy import ViewPolicy, augmented
 from sslax.errors import BadInputError
 
 _IMAGES = np.random.default_rng(0).integers(
   0, 256, (8, 24, 28, 3), dtype=np.uint8
 )
-_BYOL = views.byol(size=20)
+_BYOL = view_recipes.build('byol', size=20)
 
 
 @functools.cache
@@ -27,7 +27,7 @@ def _byol_views():
 
 
 def test_byol_is_table_6_of_its_paper():
-  first, second = views.byol().policies
+  first, second = view_recipes.build('byol').policies
   assert first == ViewPolicy(
     size=224,
     crop_scale=(0.08, 1.0),
@@ -47,24 +47,32 @@ def test_byol_is_table_6_of_its_paper():
   assert second == first._replace(blur_prob=0.1, solarize_prob=0.2)
 
 
-def test_simclr_scales_its_colors():
-  (policy,) = views.simclr(strength=0.5).policies
+def test_simclr_has_two_crops_of_one_kind():
+  (policy,) = view_recipes.build('simclr').policies
   assert policy.num_crops == 2
-  assert policy[7:11] == (0.4, 0.4, 0.4, 0.1)
+  assert policy[7:11] == (0.8, 0.8, 0.8, 0.2)
   assert (policy.blur_prob, policy.solarize_prob) == (0.5, 0.0)
 
 
 def test_multi_crop_gives_global_crops_first():
-  made = views.multi_crop(global_size=12, local_size=6, num_local=3)
+  made = view_recipes.build('dino', size=(12, 12, 6), num_crops=(1, 1, 3))
   assert [p.blur_prob for p in made.policies] == [1.0, 0.1, 0.5]
   assert [p.crop_scale[1] for p in made.policies] == [1.0, 1.0, 0.4]
   crops = jax.eval_shape(made.apply, jax.random.key(0), _IMAGES)
   assert [c.shape[1] for c in crops] == [12, 12, 6, 6, 6]
-  assert len(views.multi_crop(num_local=0).policies) == 2
+  without = view_recipes.build('swav', num_crops=(2, 0))
+  assert len(without.policies) == 1
+
+
+def test_a_pair_is_one_value_and_a_row_of_pairs_one_for_each_kind():
+  one = view_recipes.build('swav', crop_scale=(0.5, 1.0)).policies
+  assert [p.crop_scale for p in one] == [(0.5, 1.0)] * 2
+  own = view_recipes.build('swav', crop_scale=[[0.5, 1.0], [0.1, 0.5]]).policies
+  assert [p.crop_scale for p in own] == [(0.5, 1.0), (0.1, 0.5)]
 
 
 def test_crops_of_one_policy_differ():
-  made = views.simclr(size=8, jitter_prob=0.0, blur_prob=0.0)
+  made = view_recipes.build('simclr', size=8, jitter_prob=0.0, blur_prob=0.0)
   first, second = jax.jit(made.apply)(jax.random.key(0), _IMAGES)
   assert (np.abs(first - second).max((1, 2, 3)) > 0.01).all()
 
@@ -92,7 +100,7 @@ def test_a_view_depends_on_its_image_and_place_alone():
 
 
 def test_a_view_does_not_depend_on_the_batch_size():
-  made = views.byol(size=8, jitter_prob=0.0, blur_prob=0.0)
+  made = view_recipes.build('byol', size=8, jitter_prob=0.0, blur_prob=0.0)
   whole, half = (
     made.apply(jax.random.key(0), images) for images in (_IMAGES, _IMAGES[:4])
   )
@@ -159,14 +167,14 @@ def test_a_flip_happens_as_often_as_it_should():
 
 
 def test_plain_is_the_evaluation():
-  made = views.plain(size=12)
+  made = view_recipes.build('plain', size=12)
   (view,) = made.apply(jax.random.key(0), _IMAGES)
   np.testing.assert_array_equal(view, made.evaluate(_IMAGES))
 
 
 def test_evaluation_sees_the_center_and_unnormalize_undoes_it():
   how = {'mean': (0.1, 0.2, 0.3), 'std': (0.5, 1.0, 2.0)}
-  made = views.byol(size=24, **how)
+  made = view_recipes.build('byol', size=24, **how)
   seen = made.evaluate(_IMAGES)
   center = _IMAGES[:, :, 2:26]
   expected = (center / 255 - how['mean']) / how['std']
@@ -204,22 +212,23 @@ def test_float_images_are_refused():
     ('byol', {'crop_ratio': (0, 1)}, 'views.crop_ratio is .*above 0'),
     ('byol', {'hue': 0.6}, 'views.hue is 0.6'),
     ('byol', {'brightness': -1}, 'views.brightness is -1'),
-    ('byol', {'blur_prob': (1, 2, 3)}, 'views.blur_prob is .*number or 2'),
+    ('byol', {'blur_prob': (1, 2, 3)}, 'views.blur_prob is .*one value, or 2'),
     ('byol', {'interpolation': 'area'}, "views.interpolation is 'area'"),
     ('byol', {'dtype': 'int8'}, "views.dtype is 'int8'"),
     ('byol', {'std': (1, 0, 1)}, 'views.std is'),
     ('byol', {'mean': (1,)}, 'views.mean is'),
     ('plain', {'center_ratio': 0}, 'views.center_ratio is 0'),
-    ('simclr', {'strength': 3}, 'views.strength is 3'),
-    ('multi_crop', {'local_crop_scale': (0, 1)}, 'views.local_crop_scale is'),
-    ('multi_crop', {'num_local': -1}, 'views.num_local is -1'),
+    ('plain', {'flip_prob': 0.5}, 'views.flip_prob is not an argument'),
+    ('swav', {'crop_scale': ((0, 1), (0, 1))}, 'views.crop_scale is'),
+    ('swav', {'num_crops': (2, -1)}, 'views.num_crops is -1'),
+    ('dino', {'size': (32, 16)}, 'views.size is .*one value, or 3'),
   ],
 )
 def test_a_bad_argument_is_named(name, kwargs, message):
   with pytest.raises(BadInputError, match=message):
-    views.build(name, **kwargs)
+    view_recipes.build(name, **kwargs)
 
 
 def test_build_passes_arguments_on():
-  built = views.build('plain', size=7)
-  assert built.policies == views.plain(7).policies
+  built = view_recipes.build('plain', size=7)
+  assert built.policies == view_recipes.build('plain', size=7).policies

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sslax import health, sharding, train
-from sslax.data import photos, pipeline, views
+from sslax.data import photos, pipeline, view_recipes
 from sslax.methods import byol as byol_module
 from sslax.nets import Net, resnet
 from sslax.optim import build
@@ -82,7 +82,7 @@ def _train_until_sick(method, seed):
       weight_decay=1e-4,
       warmup_ratio=0.1,
     ),
-    views.byol(size=16, crop_scale=(0.2, 1.0), blur_prob=(0.0, 0.0)),
+    view_recipes.build('byol', size=16, crop_scale=(0.2, 1.0), blur_prob=0.0),
   )
   mesh = sharding.make_mesh(1, jax.devices()[:1])
   batches = pipeline.batches(source, batch_size=_BATCH, seed=seed)
