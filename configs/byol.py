@@ -64,6 +64,7 @@ def smoke():
   config = photos()
   config.num_steps = 4
   config.batch_size = 16
+  config.views.size = 16
   config.net.update(width=8, stage_sizes=(1, 1))
   config.method.update(hidden_size=16, projection_size=8)
   config.log.every_steps = 1

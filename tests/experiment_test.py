@@ -1,16 +1,20 @@
 """The loop, as a user runs it: resumed, killed, moved to other devices."""
 
+import functools
 import json
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
-from sslax import checkpoint, cli
+from sslax import checkpoint, cli, experiment, log, sharding
+from sslax import config as config_lib
 from tests import command
 
 SMOKE = f'--config={command.ROOT}/configs/byol.py:smoke'
@@ -84,10 +88,9 @@ def test_a_run_leaves_what_scripts_rely_on(uninterrupted):
   assert 'byol' in out
 
 
-@pytest.mark.parametrize('how', ['SIGKILL', 'SIGTERM'])
-def test_stopped_and_resumed_is_bit_equal(how, uninterrupted, tmp_path):
+def test_killed_and_resumed_is_bit_equal(uninterrupted, tmp_path):
   words = (*BARE, '--config.num_steps=24', f'--workdir={tmp_path}')
-  for stop_after in (2, 9, 14):
+  for stop_after, how in ((3, 'SIGKILL'), (9, 'SIGTERM'), (14, 'SIGKILL')):
     process = command.start('main', *words)
     _wait_for_step(tmp_path, stop_after, process)
     process.send_signal(getattr(signal, how))
@@ -155,14 +158,38 @@ def test_a_truncated_checkpoint_gives_way_to_the_one_before(
   _assert_same(_params(workdir)[1], _params(whole)[1])
 
 
-DOUBLE = (*BARE, '--config.dtype=float64', '--config.num_steps=20')
+DOUBLE = ('dtype=float64', 'num_steps=20')
+
+
+@pytest.fixture(autouse=True)
+def _restored_x64():
+  yield
+  jax.config.update('jax_enable_x64', False)
+
+
+def _run(workdir, *assignments, devices, stop_at=None):
+  """Runs in this process on some of its devices; returns the exit code."""
+  scalars = log.Log.scalars
+  mesh = functools.partial(sharding.make_mesh, devices=jax.devices()[:devices])
+
+  def then_stop(self, step, values):
+    scalars(self, step, values)
+    if step == stop_at:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  bare = [word.removeprefix('--config.') for word in BARE[1:]]
+  recipe = config_lib.load(SMOKE.removeprefix('--config='))
+  config = config_lib.override(recipe, [*bare, *assignments])
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(sharding, 'make_mesh', mesh)
+    patch.setattr(log.Log, 'scalars', then_stop)
+    return experiment.run(config, workdir)
 
 
 @pytest.fixture(scope='module')
 def on_eight_devices(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('eight')
-  code, _, err = command.run('main', *DOUBLE, f'--workdir={workdir}', devices=8)
-  assert code == cli.DONE, err
+  assert _run(workdir, *DOUBLE, devices=8) == cli.DONE
   return _losses(workdir)
 
 
@@ -175,52 +202,39 @@ def _assert_close(actual, expected, relative, num_steps):
 def test_stopped_on_eight_devices_and_resumed_on_four_and_one(
   on_eight_devices, tmp_path
 ):
-  words = (*DOUBLE, f'--workdir={tmp_path}')
-  for devices, stop_after in ((8, 4), (4, 10)):
-    process = command.start('main', *words, devices=devices)
-    _wait_for_step(tmp_path, stop_after, process)
-    process.terminate()
-    assert process.wait(timeout=120) == cli.SAVED
-    process.communicate()
-  code, _, err = command.run('main', *words, devices=1)
-  assert code == cli.DONE, err
+  stops = [(8, 4, cli.SAVED), (4, 10, cli.SAVED), (1, None, cli.DONE)]
+  for devices, stop_at, expected in stops:
+    code = _run(tmp_path, *DOUBLE, devices=devices, stop_at=stop_at)
+    assert code == expected
   _assert_close(_losses(tmp_path), on_eight_devices, 1e-9, 20)
-
-
-def test_two_processes_of_four_devices_are_one_of_eight(
-  on_eight_devices, tmp_path
-):
-  _two_processes(*DOUBLE, f'--workdir={tmp_path}')
-  _assert_close(_losses(tmp_path), on_eight_devices, 1e-9, 20)
-  assert checkpoint.latest_step(tmp_path) == 20
-  assert (tmp_path / 'report.html').is_file()
-
-
-def _two_processes(*words):
-  launcher = command.ROOT / 'launch' / 'local.py'
-  done = subprocess.run(
-    [sys.executable, launcher, '--', '-m', 'sslax.main', *words],
-    env={**command.environment(), 'XLA_FLAGS': ''},
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  assert done.returncode == cli.DONE, done.stderr
 
 
 def test_split_parameters_give_the_same_losses(on_eight_devices, tmp_path):
-  words = (*DOUBLE, '--config.mesh.fsdp=4', f'--workdir={tmp_path}')
-  code, _, err = command.run('main', *words, devices=8)
-  assert code == cli.DONE, err
+  _run(tmp_path, *DOUBLE, 'mesh.fsdp=4', devices=8)
   _assert_close(_losses(tmp_path), on_eight_devices, 1e-9, 20)
 
 
 def test_in_float32_the_first_steps_agree_on_four_and_eight(tmp_path):
   losses = []
   for devices in (4, 8):
-    workdir = tmp_path / str(devices)
-    words = (*BARE, '--config.num_steps=5', f'--workdir={workdir}')
-    code, _, err = command.run('main', *words, devices=devices)
-    assert code == cli.DONE, err
-    losses.append(_losses(workdir))
+    _run(tmp_path / str(devices), 'num_steps=5', devices=devices)
+    losses.append(_losses(tmp_path / str(devices)))
   _assert_close(*losses, 1e-5, 5)
+
+
+def test_two_processes_of_four_devices_are_one_of_eight(
+  on_eight_devices, tmp_path
+):
+  launcher = command.ROOT / 'launch' / 'local.py'
+  words = [*BARE, *[f'--config.{w}' for w in DOUBLE], f'--workdir={tmp_path}']
+  done = subprocess.run(
+    [sys.executable, launcher, '--', '-m', 'sslax.main', *words],
+    env=command.environment(devices=4),
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  assert done.returncode == cli.DONE, done.stderr
+  _assert_close(_losses(tmp_path), on_eight_devices, 1e-9, 20)
+  assert checkpoint.latest_step(tmp_path) == 20
+  assert (tmp_path / 'report.html').is_file()

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from sslax import shapes
 from sslax.data import augment
 from sslax.data.view_policy import ViewPolicy, augmented, check, require
+from sslax.ops.precision import at_least_float32
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -131,7 +132,7 @@ def unnormalize(view, mean=IMAGENET_MEAN, std=IMAGENET_STD):
   Returns:
     [..., 3] uint8.
   """
-  x = view.astype(jnp.promote_types(view.dtype, jnp.float32))
+  x = at_least_float32(view)
   one = (1,) * (x.ndim - 1) + (3,)
   mean, std = (jnp.asarray(v, x.dtype).reshape(one) for v in (mean, std))
   return jnp.round(jnp.clip(x * std + mean, 0, 1) * 255).astype(jnp.uint8)
