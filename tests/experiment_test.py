@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,26 +139,6 @@ def test_a_workdir_of_another_config_is_refused(uninterrupted):
   assert 'num_steps: 24 there, 4 here' in err
 
 
-def test_a_truncated_checkpoint_gives_way_to_the_one_before(
-  uninterrupted, tmp_path
-):
-  import shutil
-
-  whole, _ = uninterrupted
-  shutil.copytree(whole, tmp_path / 'run')
-  workdir = tmp_path / 'run'
-  (workdir / 'report.html').unlink()
-  for file in (workdir / 'checkpoints' / '24' / 'state').rglob('*'):
-    if file.is_file() and file.stat().st_size > 64:
-      file.write_bytes(file.read_bytes()[:32])
-  code, out, err = command.run(
-    'main', *BARE, '--config.num_steps=24', f'--workdir={workdir}'
-  )
-  assert code == cli.DONE, err
-  assert 'checkpoint 24 cannot be read' in out
-  _assert_same(_params(workdir)[1], _params(whole)[1])
-
-
 DOUBLE = ('dtype=float64', 'num_steps=20')
 
 
@@ -187,6 +168,22 @@ def _run(workdir, *assignments, devices, stop_at=None):
     patch.setattr(experiment, '_evaluate', lambda *_: None)
     patch.setattr(experiment, '_finish', lambda *_: None)
     return experiment.run(config, workdir)
+
+
+def test_a_truncated_checkpoint_gives_way_to_the_one_before(
+  uninterrupted, tmp_path, capsys
+):
+  whole, _ = uninterrupted
+  shutil.copytree(whole, tmp_path / 'run')
+  workdir = tmp_path / 'run'
+  (workdir / 'report.html').unlink()
+  for file in (workdir / 'checkpoints' / '24' / 'state').rglob('*'):
+    if file.is_file() and file.stat().st_size > 64:
+      file.write_bytes(file.read_bytes()[:32])
+  assert _run(workdir, 'num_steps=24', devices=1) == cli.DONE
+  assert 'checkpoint 24 cannot be read' in capsys.readouterr().out
+  assert list(_losses(workdir)) == list(range(24))
+  assert _params(workdir)[0] == 24
 
 
 @pytest.fixture(scope='module')

@@ -15,13 +15,16 @@ _PROBE_STEPS = 100
 
 
 class Features(NamedTuple):
-  """What protocols read. Labels are None where the source has none."""
+  """What protocols read; a part that none of them reads is None.
 
-  train: np.ndarray  # [N, D]
+  Labels are None where the source has none.
+  """
+
+  train: np.ndarray | None  # [N, D]
   train_labels: np.ndarray | None  # [N]
-  test: np.ndarray  # [M, D]
+  test: np.ndarray | None  # [M, D]
   test_labels: np.ndarray | None  # [M]
-  views: tuple[np.ndarray, np.ndarray]  # two augmented views of test, [M, D]
+  views: tuple[np.ndarray, ...] | None  # two augmented views of test, [M, D]
   num_classes: int
 
 
@@ -78,14 +81,15 @@ class Protocol(NamedTuple):
 
   run: Callable[[Features, Options], float]
   needs_labels: bool
+  reads: tuple[str, ...]  # fields of Features
   title: str
 
 
 PROTOCOLS = {
-  'knn': Protocol(_knn, True, 'weighted kNN, top-1'),
-  'linear': Protocol(_linear, True, 'linear probe, top-1'),
-  'retrieval': Protocol(_retrieval, False, 'view retrieval, top-1'),
-  'rankme': Protocol(_rankme, False, 'RankMe, effective dimensions'),
+  'knn': Protocol(_knn, True, ('train', 'test'), 'weighted kNN, top-1'),
+  'linear': Protocol(_linear, True, ('train', 'test'), 'linear probe, top-1'),
+  'retrieval': Protocol(_retrieval, False, ('views',), 'view retrieval, top-1'),
+  'rankme': Protocol(_rankme, False, ('test',), 'RankMe, effective dimensions'),
 }
 LABEL_FREE = ('retrieval', 'rankme')
 

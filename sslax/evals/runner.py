@@ -53,8 +53,10 @@ def make(parts, train: Source, test: Source) -> Runner:
     return protocols.select(names, has_labels=has_labels)
 
   def measure(names, function, raw):
-    data = _collect(extractor, function, train, test, views(), center=raw)
     chosen = select(names)
+    reads = {field for protocol in chosen.values() for field in protocol.reads}
+    data = _collect(extractor, function, train, test, views, reads)
+    data = _centered(data, train, extractor, function) if raw else data
     return {
       name: protocol.run(
         _leading(data) if raw and name == 'linear' else data, options
@@ -72,24 +74,43 @@ def make(parts, train: Source, test: Source) -> Runner:
   return Runner(lambda names: tuple(select(names)), encoder, raw_pixels)
 
 
-def _collect(extractor, embed, train, test, views, center):
-  train_features, train_labels = feats.of_source(extractor, embed, train)
-  test_features, test_labels = feats.of_source(extractor, embed, test)
-  pairs = tuple(feats.of_array(extractor.mesh, embed, v) for v in views)
-  if center:
-    mean = train_features.mean(0, keepdims=True)
-    train_features = train_features - mean
-    test_features = test_features - mean
-    pairs = tuple(p - mean for p in pairs)
-  num_classes = len(train.class_names) if train.class_names else 0
+def _collect(extractor, embed, train, test, views, reads):
+  """Embeds the parts that are read, and no others."""
+
+  def of(part, source):
+    if part not in reads:
+      return None, None
+    return feats.of_source(extractor, embed, source)
+
+  train_features, train_labels = of('train', train)
+  test_features, test_labels = of('test', test)
+  pairs = None
+  if 'views' in reads:
+    mesh = extractor.mesh
+    pairs = tuple(feats.of_array(mesh, embed, view) for view in views())
   return protocols.Features(
     train_features,
     train_labels,
     test_features,
     test_labels,
     pairs,
-    num_classes,
+    num_classes=len(train.class_names or ()),
   )
+
+
+def _centered(data: protocols.Features, train, extractor, embed):
+  """Subtracts the training mean."""
+  rows = data.train
+  if rows is None:
+    rows, _ = feats.of_source(extractor, embed, train)
+  mean = rows.mean(0, keepdims=True)
+  changed = {
+    field: array - mean
+    for field in ('train', 'test')
+    if (array := getattr(data, field)) is not None
+  }
+  views = data.views and tuple(view - mean for view in data.views)
+  return data._replace(views=views, **changed)
 
 
 def _leading(data: protocols.Features) -> protocols.Features:
