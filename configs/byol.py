@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet: a smoke test that learns, minutes
+  (nothing)     photos, a small ResNet: kNN 0.787, 0.737 and 0.734 in seeds 0 to
+                2, 0.05 to 0.08 above random initialization; 4 minutes
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, a small ResNet: kNN 0.445, 9 minutes on two cores
   :imagenet     ResNet-50, batch 4,096, 1,000 epochs: 74.3 % linear top-1 in the

@@ -73,14 +73,16 @@ class Encoder:
 
   def at_random_init(self) -> train.TrainState:
     """Returns the state that the run started from, made anew."""
-    return train.init(
+    example = _example(self.parts, jnp.zeros)
+    init = train.make_init(
       self.parts.method,
       self.parts.tx,
       self.parts.views,
-      _example(self.parts, jnp.zeros),
+      example,
       seed=self.config.seed,
       mesh=self.parts.mesh,
     )
+    return init(example)
 
 
 def load(workdir: str | pathlib.Path) -> Encoder:

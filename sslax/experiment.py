@@ -148,17 +148,20 @@ def _loop(run: Run, train_state, start: int) -> tuple[int, train.TrainState]:
 
 
 def _initializer(parts, source) -> Callable[[], train.TrainState]:
-  def fresh():
-    return train.init(
-      parts.method,
-      parts.tx,
-      parts.views,
-      next(_batches(parts, source, 0)),
-      seed=parts.config.seed,
-      mesh=parts.mesh,
-    )
+  """Returns what makes the first state; again for the baselines, at no cost."""
 
-  return fresh
+  def first_batch():
+    return next(_batches(parts, source, 0))
+
+  init = train.make_init(
+    parts.method,
+    parts.tx,
+    parts.views,
+    first_batch(),
+    seed=parts.config.seed,
+    mesh=parts.mesh,
+  )
+  return lambda: init(first_batch())
 
 
 def _batches(parts, source, start_step) -> Iterator[dict[str, jax.Array]]:

@@ -237,7 +237,7 @@ def main(argv: list[str]) -> int:
   from sslax.encoder import load
 
   encoder = load(workdir)
-  size = encoder.config.views.size
+  size = encoder.parts.extractor.size
   example = np.random.default_rng(0).normal(size=(2, size, size, 3))
   verified_export(
     encoder.net,
@@ -252,7 +252,7 @@ def main(argv: list[str]) -> int:
 
 
 def _metadata(encoder):
-  views = encoder.parts.views
+  views = encoder.config.views
   return {
     'net': json.dumps(encoder.config.net.to_dict()),
     'mean': json.dumps([float(x) for x in views.mean]),

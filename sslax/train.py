@@ -63,20 +63,20 @@ def _builder(method, tx, views, seed):
   return build
 
 
-def init(method: Method, tx, views, batch, *, seed: int, mesh) -> TrainState:
-  """Makes the first state, placed on the mesh.
+def make_init(method: Method, tx, views, batch, *, seed: int, mesh) -> Callable:
+  """Returns init(batch) -> the first state, placed on the mesh; compiled once.
 
   Args:
     method: the method.
     tx: optax optimizer.
     views: from sslax.data.views.
-    batch: one global batch; its shapes size the parameters.
+    batch: one global batch, or its shapes; they size the parameters.
     seed: of the run.
     mesh: from sharding.make_mesh.
   """
   build = _builder(method, tx, views, seed)
   shardings = sharding.state_shardings(mesh, jax.eval_shape(build, batch))
-  return jax.jit(build, out_shardings=shardings)(batch)
+  return jax.jit(build, out_shardings=shardings)
 
 
 def init_shapes(method: Method, tx, views, batch, *, mesh) -> TrainState:

@@ -5,11 +5,12 @@ import json
 import jax
 import numpy as np
 import pytest
+import safetensors
 from PIL import Image
 
 import sslax
 from sslax import config as config_lib
-from sslax import embed, evaluate, init_from, main, workdir
+from sslax import embed, evaluate, export, init_from, main, workdir
 from sslax.errors import BadInputError
 from tests import command
 
@@ -65,6 +66,23 @@ def test_a_run_starts_from_the_weights_of_another(finished, tmp_path):
   assert main.main(words) == 0
   weights = [sslax.load(path).params for path in (finished, tmp_path)]
   jax.tree.map(np.testing.assert_array_equal, *weights)
+
+
+def test_export_writes_weights_that_a_run_can_start_from(finished, tmp_path):
+  path = tmp_path / 'encoder.safetensors'
+  words = [f'--workdir={finished}', '--to=safetensors', f'--out={path}']
+  assert export.main(words) == 0
+  encoder = sslax.load(finished)
+  params, stats = export.from_timm(export.read_safetensors(path))
+  jax.tree.map(np.testing.assert_array_equal, params, encoder.params)
+  jax.tree.map(np.testing.assert_array_equal, stats, encoder.stats)
+  with safetensors.safe_open(path, 'numpy') as file:
+    metadata = file.metadata()
+  assert json.loads(metadata['mean']) == list(encoder.config.views.mean)
+  assert metadata['step'] == '4'
+  fresh = encoder.at_random_init()
+  started = init_from.load_weights(str(path), fresh)
+  jax.tree.map(np.testing.assert_array_equal, started.params['encoder'], params)
 
 
 def test_weights_from_nowhere_are_refused():

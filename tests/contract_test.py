@@ -36,6 +36,7 @@ class Compiled:
     }
     self.batch = sharding.place(mesh, self.host_batch)
     self.traces = 0
+    self._init = train.make_init(*self._recipe(), self.batch, seed=0, mesh=mesh)
     step = train.make_step(*self._recipe(), seed=0)
 
     def counted(*arguments):
@@ -49,7 +50,7 @@ class Compiled:
     return self.parts.method, self.parts.tx, self.parts.views
 
   def fresh(self):
-    return train.init(*self._recipe(), self.batch, seed=0, mesh=self.parts.mesh)
+    return self._init(self.batch)
 
   def views_batch(self):
     views = self.parts.views.apply(jax.random.key(3), self.batch['image'])

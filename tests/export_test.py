@@ -1,13 +1,8 @@
-import json
-import types
-
 import jax
 import numpy as np
 import pytest
 import safetensors
-from ml_collections import ConfigDict
 
-from sslax import encoder as encoder_lib
 from sslax import export, nets
 from sslax.errors import BadInputError
 from sslax.nets.net import Net
@@ -161,43 +156,6 @@ def test_damaged_and_absent_files(trained, tmp_path):
   path.write_bytes(path.read_bytes()[:-5])
   with pytest.raises(BadInputError, match='cannot be read'):
     export.read_safetensors(path)
-
-
-@pytest.fixture
-def fake_run(trained, monkeypatch):
-  """Stands for a trained run: what `sslax.encoder.load` returns."""
-  net, params, stats = trained
-  config = ConfigDict({'net': {'name': 'resnet'}, 'views': {'size': 8}})
-  views = types.SimpleNamespace(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
-  loaded = types.SimpleNamespace(
-    net=net,
-    params=params,
-    stats=stats,
-    config=config,
-    step=7,
-    parts=types.SimpleNamespace(views=views),
-  )
-  monkeypatch.setattr(encoder_lib, 'load', lambda workdir: loaded)
-  return loaded
-
-
-def test_command_writes_beside_the_run(fake_run, tmp_path, capsys):
-  assert export.main([f'--workdir={tmp_path}', '--to=safetensors']) == 0
-  path = tmp_path / 'encoder.safetensors'
-  assert str(path) in capsys.readouterr().out
-  got = export.from_timm(export.read_safetensors(path))
-  _assert_equal(got, (fake_run.params, fake_run.stats))
-  with safetensors.safe_open(path, 'numpy') as file:
-    metadata = file.metadata()
-  assert json.loads(metadata['net']) == {'name': 'resnet'}
-  assert json.loads(metadata['mean']) == [0.5, 0.4, 0.3]
-  assert metadata['step'] == '7'
-
-
-def test_command_takes_another_file(fake_run, tmp_path):
-  path = tmp_path / 'other.safetensors'
-  assert export.main([f'--workdir={tmp_path}', f'--out={path}']) == 0
-  assert path.is_file()
 
 
 def test_unknown_format_is_refused(capsys):

@@ -87,7 +87,7 @@ def _train_until_sick(method, seed):
   mesh = sharding.make_mesh(1, jax.devices()[:1])
   batches = pipeline.batches(source, batch_size=_BATCH, seed=seed)
   first = sharding.place(mesh, next(batches))
-  state = train.init(*recipe, first, seed=seed, mesh=mesh)
+  state = train.make_init(*recipe, first, seed=seed, mesh=mesh)(first)
   step = train.compile_step(train.make_step(*recipe, seed=seed), state, mesh)
   observe = health.monitor(method.safeguard)
   for i in range(_STEPS):
