@@ -4,16 +4,23 @@
 tests/losses/*_cases.py with its batch axes grown to --batch and its feature
 axes to --width (the letters B and D of the docstring's shapes); other sizes
 (classes, tokens, a queue's rows) stay as small as in the case. Each loss runs
-in a process of its own. Memory is the growth of the largest resident set from
-when the inputs stand to when the last repetition ends, compilation included.
+in a process of its own, held to one core; `--jobs` of them run side by side.
+Memory is the growth of the largest resident set from when the inputs stand to
+when the last repetition ends, compilation included; a loss that needs more than
+`--gigabytes`, or `--seconds`, is said to.
 """
 
 import argparse
+import concurrent.futures
+import datetime
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import os
 import pathlib
+import queue
+import re
 import resource
 import statistics
 import subprocess
@@ -31,6 +38,14 @@ def load_cases():
     for case in importlib.import_module(f'tests.losses.{file.stem}').CASES:
       found[str(case)] = case
   return found
+
+
+def one_each(cases):
+  """Returns the names of the first case of each loss."""
+  first = {}
+  for name, case in cases.items():
+    first.setdefault(case.loss, name)
+  return list(first.values())
 
 
 def grow(case, batch, width):
@@ -101,6 +116,9 @@ def main():
   parser.add_argument('--batch', type=int, default=4096)
   parser.add_argument('--width', type=int, default=256)
   parser.add_argument('--repeats', type=int, default=3)
+  parser.add_argument('--jobs', type=int, default=1)
+  parser.add_argument('--gigabytes', type=int, default=10)
+  parser.add_argument('--seconds', type=int, default=120)
   parser.add_argument('--only', default='', help='names of cases, by commas')
   parser.add_argument('--child', default='', help=argparse.SUPPRESS)
   args = parser.parse_args()
@@ -110,31 +128,59 @@ def main():
     print(json.dumps(measure(case, args.batch, args.width, args.repeats)))
     return
   known = load_cases()
-  names = args.only.split(',') if args.only else list(known)
+  names = args.only.split(',') if args.only else one_each(known)
   unknown = sorted(set(names) - set(known))
   if unknown:
     parser.error(
       f'no case {unknown[0]!r}; there are {", ".join(sorted(known))}'
     )
   print(
-    f'CPU, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {vars(args)}'
+    f'CPU, one core a loss, {args.jobs} of {os.cpu_count()} at a time;'
+    f' batch {args.batch:,}, width {args.width}, median of {args.repeats};'
+    f' jax {importlib.metadata.version("jax")},'
+    f' {datetime.date.today():%Y-%m-%d}.'
   )
   print('\n| loss | inputs | ms | compile, s | peak memory, MB |')
   print('|---|---|---:|---:|---:|')
-  for name in names:
-    print(_row(name, args), flush=True)
+  cores = queue.SimpleQueue()
+  for core in sorted(os.sched_getaffinity(0))[: args.jobs]:
+    cores.put(core)
+  with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+    for row in pool.map(lambda name: _row(name, args, cores), names):
+      print(row, flush=True)
 
 
-def _row(name, args):
+def _row(name, args, cores):
+  core = cores.get()
+  try:
+    return _measured(name, args, core)
+  except subprocess.TimeoutExpired:
+    return f'| {name} | more than {args.seconds} s | | | |'
+  finally:
+    cores.put(core)
+
+
+def _measured(name, args, core):
+  """Runs a child on one core, and makes its result a row."""
   sizes = [f'--{k}={getattr(args, k)}' for k in ('batch', 'width', 'repeats')]
+
+  def confine():
+    os.sched_setaffinity(0, {core})
+    limit = args.gigabytes * 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
   done = subprocess.run(
     [sys.executable, __file__, f'--child={name}', *sizes],
     capture_output=True,
     text=True,
     check=False,
+    timeout=args.seconds,
+    preexec_fn=confine,
   )
   if done.returncode:
-    reason = (done.stderr.strip().splitlines() or ['no message'])[-1]
+    if re.search(r'RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc', done.stderr):
+      return f'| {name} | more than {args.gigabytes} GiB | | | |'
+    reason = (done.stderr.strip().splitlines() or [str(done.returncode)])[-1]
     return f'| {name} | failed: {reason[:120]} | | | |'
   result = json.loads(done.stdout.splitlines()[-1])
   inputs = ', '.join(
@@ -148,15 +194,15 @@ def _row(name, args):
 
 
 def _documented_shapes(loss):
-  """Argument -> its shape in the docstring, by the parser of the docs."""
+  """Argument -> its shape in the docstring; none for a test's own wrapper."""
   spec = importlib.util.spec_from_file_location(
     'docs_build', _ROOT / 'docs' / 'build.py'
   )
   build = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(build)
   module = importlib.import_module(loss.__module__)
-  entry = next(e for e in build.entries(module) if e.function is loss)
-  return build.documented_shapes(entry)
+  entry = next((e for e in build.entries(module) if e.function is loss), None)
+  return build.documented_shapes(entry) if entry else {}
 
 
 def _peak_megabytes():

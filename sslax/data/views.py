@@ -30,14 +30,12 @@ class Views(NamedTuple):
     evaluate: images [B, H, W, 3] uint8 -> [B, size, size, 3], the center of
       each image at the first policy's size, normalized as views are.
     unnormalize: a view -> uint8 for pictures.
-    reads: the key of a batch that holds what `apply` takes.
   """
 
   policies: tuple[ViewPolicy, ...]
   apply: Callable[..., tuple[jax.Array, ...]]
   evaluate: Callable[[jax.Array], jax.Array]
   unnormalize: Callable[[jax.Array], jax.Array]
-  reads: str = 'image'
 
 
 def _unit_range(images, dtype):
