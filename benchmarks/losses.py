@@ -59,8 +59,13 @@ def grow(case, batch, width):
   rng = np.random.default_rng(0)
   shapes = _documented_shapes(case.loss)
 
+  arrays = case.inputs(rng)
+  shapes = {k: v.replace("D'", 'D') for k, v in shapes.items() if v}
+  alike = {v.shape: shapes[k] for k, v in arrays.items() if k in shapes}
+
   def enlarge(name, array):
-    letters = shapes.get(name, '').strip('[]').split(',')
+    documented = shapes.get(name, alike.get(array.shape, ''))
+    letters = documented.strip('[]').split(',')
     if len(letters) != array.ndim:
       letters = ['B' if name not in case.replicated else 'K']
       letters += ['_'] * (array.ndim - 1)
@@ -77,7 +82,7 @@ def grow(case, batch, width):
       array = array + scale * rng.standard_normal(array.shape, np.float32)
     return array.astype(array.dtype)
 
-  return {k: enlarge(k, v) for k, v in case.inputs(rng).items()}
+  return {k: enlarge(k, v) for k, v in arrays.items()}
 
 
 def measure(case, batch, width, repeats):
@@ -180,7 +185,8 @@ def _measured(name, args, core):
   if done.returncode:
     if re.search(r'RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc', done.stderr):
       return f'| {name} | more than {args.gigabytes} GiB | | | |'
-    reason = (done.stderr.strip().splitlines() or [str(done.returncode)])[-1]
+    said = re.findall(r'^\w*Error: .*$', done.stderr, re.M)
+    reason = (said or [str(done.returncode)])[-1]
     return f'| {name} | failed: {reason[:120]} | | | |'
   result = json.loads(done.stdout.splitlines()[-1])
   inputs = ', '.join(
@@ -201,6 +207,8 @@ def _documented_shapes(loss):
   build = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(build)
   module = importlib.import_module(loss.__module__)
+  if not hasattr(module, '__all__'):
+    return {}
   entry = next((e for e in build.entries(module) if e.function is loss), None)
   return build.documented_shapes(entry) if entry else {}
 
