@@ -1,13 +1,13 @@
 """Time and peak memory of value and gradient of each loss, as a table.
 
-`python benchmarks/losses.py --batch=4096 --width=256` runs every case of
-tests/losses/*_cases.py with its batch axes grown to --batch and its feature
-axes to --width (the letters B and D of the docstring's shapes); other sizes
-(classes, tokens, a queue's rows) stay as small as in the case. Each loss runs
-in a process of its own, held to one core; `--jobs` of them run side by side.
-Memory is the growth of the largest resident set from when the inputs stand to
-when the last repetition ends, compilation included; a loss that needs more than
-`--gigabytes`, or `--seconds`, is said to.
+`python benchmarks/losses.py --batch=4096 --width=256` runs the first case of
+each loss in tests/losses/*_cases.py, or the cases that `--only` names, with
+batch axes grown to --batch and feature axes to --width (the letters B and D of
+the docstring's shapes); other sizes (classes, tokens, a queue's rows) stay as
+small as in the case. Each loss runs in a process of its own, held to one core;
+`--jobs` of them run side by side. Memory is the growth of the largest resident
+set from when the inputs stand to when the last repetition ends, compilation
+included; a loss that needs more than `--gigabytes`, or `--seconds`, is said to.
 """
 
 import argparse
@@ -57,9 +57,7 @@ def grow(case, batch, width):
   import numpy as np
 
   rng = np.random.default_rng(0)
-  shapes = _documented_shapes(case.loss)
-
-  arrays = case.inputs(rng)
+  arrays, shapes = case.inputs(rng), _documented_shapes(case.loss)
   shapes = {k: v.replace("D'", 'D') for k, v in shapes.items() if v}
   alike = {v.shape: shapes[k] for k, v in arrays.items() if k in shapes}
 

@@ -148,20 +148,21 @@ def _loop(run: Run, train_state, start: int) -> tuple[int, train.TrainState]:
 
 
 def _initializer(parts, source) -> Callable[[], train.TrainState]:
-  """Returns what makes the first state; again for the baselines, at no cost."""
-
-  def first_batch():
-    return next(_batches(parts, source, 0))
-
+  """Returns what makes the first state; the baselines make it once more."""
+  first = [next(_batches(parts, source, 0))]
   init = train.make_init(
     parts.method,
     parts.tx,
     parts.views,
-    first_batch(),
+    first[0],
     seed=parts.config.seed,
     mesh=parts.mesh,
   )
-  return lambda: init(first_batch())
+
+  def fresh():
+    return init(first.pop() if first else next(_batches(parts, source, 0)))
+
+  return fresh
 
 
 def _batches(parts, source, start_step) -> Iterator[dict[str, jax.Array]]:
