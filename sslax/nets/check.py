@@ -1,6 +1,6 @@
 """Arguments of network factories, checked by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sslax.errors import BadInputError, nearest
@@ -74,3 +74,29 @@ def taps(taps: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
         f'net.taps holds {tap!r}, which is no tap{nearest(str(tap), names)}'
       )
   return taps
+
+
+def stage_sizes(
+  depth: int,
+  sizes: Sequence[int] | None,
+  by_depth: Mapping[int, Sequence[int]],
+) -> tuple[int, ...]:
+  """Returns the blocks of each stage: those given, or what depth says.
+
+  Raises:
+    BadInputError: naming the key and the value.
+  """
+  if sizes is None:
+    if depth not in by_depth:
+      valid = ', '.join(map(str, by_depth))
+      raise BadInputError(f'net.depth={depth!r} is no depth; valid: {valid}')
+    return tuple(by_depth[depth])
+  sizes = tuple(sizes)
+  if not sizes:
+    raise BadInputError(
+      'net.stage_sizes=() must be whole numbers >= 1, one a stage, such as'
+      ' (1, 1, 1)'
+    )
+  for size in sizes:
+    whole(stage_sizes=size)
+  return sizes

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from sslax import shapes
-from sslax.errors import BadInputError, nearest
+from sslax.nets import check
 from sslax.nets.net import Net, from_linen
 from sslax.nets.norm import BatchNorm, compute_dtype, param_dtype
 
@@ -80,20 +80,10 @@ def resnet(
     From He et al.: a bottleneck strides in its 3x3 convolution, not in its
     first 1x1 (version 1.5), as in torchvision, whose outputs these are.
   """
-  sizes = _stage_sizes(depth, stage_sizes)
-  if stem not in _STEMS:
-    raise BadInputError(
-      f'net.stem={stem!r} is no stem{nearest(str(stem), _STEMS)}'
-    )
-  for key, channels in ('width', width), ('width_multiplier', width_multiplier):
-    if not isinstance(channels, int) or channels < 1:
-      raise BadInputError(f'net.{key}={channels!r} is not a whole number >= 1')
+  sizes = check.stage_sizes(depth, stage_sizes, _STAGE_SIZES)
+  check.one_of('stem', stem, _STEMS)
+  check.whole(width=width, width_multiplier=width_multiplier)
   names = ['stem', *(f'stage{i + 1}' for i in range(len(sizes))), 'features']
-  for tap in taps:
-    if tap not in names:
-      raise BadInputError(
-        f'net.taps holds {tap!r}, which is no tap{nearest(str(tap), names)}'
-      )
   return from_linen(
     _ResNet(
       sizes=sizes,
@@ -102,25 +92,10 @@ def resnet(
       stem=stem,
       zero_init_last=zero_init_last,
       remat=remat,
-      taps=tuple(taps),
+      taps=check.taps(taps, names),
       dtype=compute_dtype(dtype),
     )
   )
-
-
-def _stage_sizes(depth, stage_sizes):
-  if stage_sizes is None:
-    if depth not in _STAGE_SIZES:
-      valid = ', '.join(map(str, _STAGE_SIZES))
-      raise BadInputError(f'net.depth={depth!r} is no depth; valid: {valid}')
-    return _STAGE_SIZES[depth]
-  sizes = tuple(stage_sizes)
-  if not sizes or any(not isinstance(n, int) or n < 1 for n in sizes):
-    raise BadInputError(
-      f'net.stage_sizes={sizes} must be whole numbers >= 1, one a stage,'
-      ' such as (1, 1, 1)'
-    )
-  return sizes
 
 
 def _conv(channels, size, stride, dtype, name):

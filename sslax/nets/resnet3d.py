@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
-from sslax.errors import BadInputError
 from sslax.nets import check
 from sslax.nets.net import Net, from_linen
 from sslax.nets.norm import BatchNorm, compute_dtype, param_dtype
@@ -78,7 +77,7 @@ def resnet3d(
   check.one_of('kind', kind, _KINDS)
   check.one_of('stem', stem, _STEMS)
   check.whole(width=width)
-  sizes = _stage_sizes(depth, stage_sizes)
+  sizes = check.stage_sizes(depth, stage_sizes, _STAGE_SIZES)
   names = ['stem', *(f'stage{i + 1}' for i in range(len(sizes))), 'features']
   options = _Options(
     split=kind == 'r2plus1d',
@@ -89,20 +88,6 @@ def resnet3d(
   return from_linen(
     _ResNet3d(options, sizes, width, stem, remat, check.taps(taps, names))
   )
-
-
-def _stage_sizes(depth, stage_sizes):
-  if stage_sizes is None:
-    if depth not in _STAGE_SIZES:
-      valid = ', '.join(map(str, _STAGE_SIZES))
-      raise BadInputError(f'net.depth={depth!r} is no depth; valid: {valid}')
-    return _STAGE_SIZES[depth]
-  sizes = tuple(stage_sizes)
-  if not sizes:
-    raise BadInputError('net.stage_sizes is empty; expected one number a stage')
-  for size in sizes:
-    check.whole(stage_sizes=size)
-  return sizes
 
 
 class _Options(NamedTuple):
