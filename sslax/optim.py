@@ -1,8 +1,7 @@
 """Optimizers as optax chains: LARS, masks and rates by parameter path."""
 
 import inspect
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +9,16 @@ import jax.numpy as jnp
 import optax
 
 from sslax import lookup
+from sslax.by_path import (
+  exclude_bias_and_norm,
+  from_step,
+  in_turn,
+  path_of,
+  per_part,
+  reset,
+  scale_by_path,
+  when,
+)
 from sslax.errors import BadInputError, nearest
 from sslax.ops.precision import at_least_float32
 from sslax.ops.schedules import (
@@ -28,52 +37,25 @@ __all__ = [
   'TrustState',
   'adamw',
   'build',
+  'clip_each',
   'cosine',
   'ema',
   'exclude_bias_and_norm',
   'factory',
+  'from_step',
+  'in_turn',
   'lars',
   'learning_rate_schedule',
   'linear',
   'path_of',
   'per_part',
+  'reset',
   'scale_by_path',
   'sgd',
   'teacher_momentum',
   'warmup_cosine',
+  'when',
 ]
-
-
-def path_of(keys) -> str:
-  """The path of a leaf as `encoder/block/kernel`.
-
-  Args:
-    keys: key path of jax.tree_util.tree_map_with_path.
-  """
-  return jax.tree_util.keystr(keys, simple=True, separator='/')
-
-
-def exclude_bias_and_norm(params):
-  """True for weights; False for biases and normalization parameters.
-
-  Those are the leaves of fewer than two axes, and the leaves called `bias` or
-  `scale`, which stay excluded when layers are stacked along a leading axis.
-
-  Args:
-    params: tree of arrays.
-
-  Returns:
-    Tree of bools, a mask for weight decay and adaptation.
-
-  >>> exclude_bias_and_norm({'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2)})
-  {'bias': False, 'kernel': True}
-  """
-
-  def is_weight(keys, leaf):
-    name = path_of(keys).rsplit('/', 1)[-1]
-    return jnp.ndim(leaf) > 1 and name not in ('bias', 'scale')
-
-  return jax.tree_util.tree_map_with_path(is_weight, params)
 
 
 class TrustState(NamedTuple):
@@ -138,7 +120,8 @@ def lars(
   nesterov: bool = False,
   separate_norms: bool = False,
   clip: bool = False,
-  mask: Any = exclude_bias_and_norm,
+  mask: Any = 'weights',
+  times: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformation:
   """Layer-wise adaptive rate scaling, as BYOL's authors run it.
 
@@ -157,8 +140,10 @@ def lars(
       timm (with eps 1e-8).
     clip: ratio ← min(ratio / rate, 1), so that no layer moves faster than the
       learning rate (LARC).
-    mask: tree of bools, or params -> such a tree; False leaves are left to
-      plain momentum.
+    mask: which parameters are decayed and adapted: 'weights' (biases and
+      normalization parameters are left to plain momentum), 'all', a tree of
+      bools, or params -> such a tree.
+    times: which parameters have moments at which steps only (by_path.when).
 
   Returns:
     optax.GradientTransformation; its update needs params.
@@ -184,8 +169,8 @@ def lars(
     clip=clip,
   )
   return optax.chain(
-    optax.masked(adapt, mask),
-    optax.trace(momentum, nesterov=nesterov),
+    optax.masked(adapt, _mask(mask)),
+    when(optax.trace(momentum, nesterov=nesterov), times or {}),
     optax.scale_by_learning_rate(learning_rate),
   )
 
@@ -193,10 +178,11 @@ def lars(
 def sgd(
   learning_rate: float | Schedule,
   *,
-  weight_decay: float = 0.0,
+  weight_decay: float | Schedule = 0.0,
   momentum: float = 0.9,
   nesterov: bool = False,
-  mask: Any = None,
+  mask: Any = 'all',
+  times: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformation:
   """Stochastic gradient descent with momentum and L2 decay in the gradient.
 
@@ -205,15 +191,16 @@ def sgd(
     weight_decay: factor of the parameters that is added to the gradient.
     momentum: share of the velocity kept.
     nesterov: look one step ahead.
-    mask: which parameters decay (tree of bools, or params -> such a tree);
-      None is all, as in MoCo and SimSiam.
+    mask: which parameters decay: 'all', as in MoCo and SimSiam, 'weights', a
+      tree of bools, or params -> such a tree.
+    times: which parameters have moments at which steps only (by_path.when).
 
   Returns:
     optax.GradientTransformation; its update needs params.
   """
   return optax.chain(
-    optax.add_decayed_weights(weight_decay, mask),
-    optax.trace(momentum, nesterov=nesterov),
+    optax.add_decayed_weights(weight_decay, _mask(mask)),
+    when(optax.trace(momentum, nesterov=nesterov), times or {}),
     optax.scale_by_learning_rate(learning_rate),
   )
 
@@ -221,21 +208,24 @@ def sgd(
 def adamw(
   learning_rate: float | Schedule,
   *,
-  weight_decay: float = 0.0,
+  weight_decay: float | Schedule = 0.0,
   beta1: float = 0.9,
   beta2: float = 0.999,
   eps: float = 1e-8,
-  mask: Any = exclude_bias_and_norm,
+  mask: Any = 'weights',
+  times: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformation:
   """Adam with decoupled weight decay on the weights that `mask` marks.
 
   Args:
     learning_rate: number or schedule.
-    weight_decay: decay per unit of learning rate.
+    weight_decay: decay per unit of learning rate, or a schedule of it.
     beta1: share of the first moment kept.
     beta2: share of the second moment kept.
     eps: added to the root of the second moment.
-    mask: which parameters decay: tree of bools, or params -> such a tree.
+    mask: which parameters decay: 'weights', 'all', a tree of bools, or params
+      -> such a tree.
+    times: which parameters have moments at which steps only (by_path.when).
 
   Returns:
     optax.GradientTransformation; its update needs params.
@@ -244,85 +234,10 @@ def adamw(
     Loshchilov & Hutter, Decoupled weight decay regularization,
     https://arxiv.org/abs/1711.05101, 2019.
   """
-  return optax.adamw(
-    learning_rate, beta1, beta2, eps, weight_decay=weight_decay, mask=mask
-  )
-
-
-def _patterns_of(params, patterns):
-  """Tree of the first pattern found in each leaf's path, or ''."""
-  used = set()
-
-  def match(keys, leaf):
-    del leaf
-    found = (p for p in patterns if re.search(p, path_of(keys)))
-    pattern = next(found, '')
-    used.add(pattern)
-    return pattern
-
-  tree = jax.tree_util.tree_map_with_path(match, params)
-  for pattern in patterns:
-    if pattern not in used:
-      leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-      paths = ', '.join(path_of(keys) for keys, _ in leaves)
-      raise BadInputError(
-        f"optim: pattern '{pattern}' takes no parameter; paths: {paths}"
-      )
-  return tree
-
-
-def scale_by_path(
-  multipliers: Mapping[str, float],
-) -> optax.GradientTransformation:
-  """Multiplies the updates (so the learning rate) of some parameters.
-
-  Args:
-    multipliers: regular expression, searched in the path `a/b/kernel` ->
-      factor. The first that is found counts; other parameters keep theirs.
-
-  Returns:
-    optax.GradientTransformation.
-
-  Raises:
-    BadInputError: at init, when a pattern takes no parameter.
-  """
-
-  def init(params):
-    _patterns_of(params, multipliers)
-    return optax.EmptyState()
-
-  def scale(keys, update):
-    for pattern, factor in multipliers.items():
-      if re.search(pattern, path_of(keys)):
-        return factor * update
-    return update
-
-  def update(updates, state, params=None):
-    del params
-    return jax.tree_util.tree_map_with_path(scale, updates), state
-
-  return optax.GradientTransformation(init, update)
-
-
-def per_part(
-  parts: Mapping[str, optax.GradientTransformation],
-  default: optax.GradientTransformation,
-) -> optax.GradientTransformation:
-  """Different optimizers by parameter path.
-
-  Args:
-    parts: regular expression, searched in the path `a/b/kernel` -> optimizer.
-      The first that is found counts.
-    default: optimizer of all other parameters.
-
-  Returns:
-    optax.GradientTransformation.
-
-  Raises:
-    BadInputError: at init, when a pattern takes no parameter.
-  """
-  return optax.multi_transform(
-    {**parts, '': default}, lambda params: _patterns_of(params, tuple(parts))
+  return optax.chain(
+    when(optax.scale_by_adam(beta1, beta2, eps), times or {}),
+    optax.add_decayed_weights(weight_decay, _mask(mask)),
+    optax.scale_by_learning_rate(learning_rate),
   )
 
 
@@ -337,6 +252,10 @@ def build(
   num_steps: int,
   multipliers: Mapping[str, float] | None = None,
   clip_norm: float | None = None,
+  clip_each_norm: float | None = None,
+  final_weight_decay: float | None = None,
+  in_turns: Sequence[str] = (),
+  held: Mapping[str, int | None] | None = None,
   **kwargs: Any,
 ) -> optax.GradientTransformation:
   """The optimizer that a config's `optim` names, with its schedule.
@@ -348,6 +267,13 @@ def build(
     num_steps: the whole duration in steps.
     multipliers: path pattern -> factor of the learning rate (scale_by_path).
     clip_norm: largest global norm of the gradient.
+    clip_each_norm: largest norm of each parameter's gradient, as in DINO.
+    final_weight_decay: weight decay at the end of a cosine that starts at
+      weight_decay; None keeps it constant.
+    in_turns: path patterns of parameters that move by turns, one pattern a
+      step, as the two players of a GAN; () moves all at every step.
+    held: path pattern -> number of steps at the start in which these
+      parameters stay as they are, without moments; None is for ever.
     **kwargs: further arguments of learning_rate_schedule (warmup_steps or
       warmup_ratio, ...) and of the optimizer (weight_decay, momentum, ...).
 
@@ -362,11 +288,14 @@ def build(
     raise BadInputError(
       f"optim.name is '{name}'{nearest(str(name), OPTIMIZERS)}"
     )
-  factory = OPTIMIZERS[name]
-  for_schedule, for_factory = _keywords(learning_rate_schedule, factory)
+  for_schedule, for_factory = _keywords(
+    learning_rate_schedule, OPTIMIZERS[name]
+  )
   for key in kwargs:
     if key not in for_schedule | for_factory:
-      valid = for_schedule | for_factory | {'multipliers', 'clip_norm'}
+      valid = (
+        for_schedule | for_factory | set(inspect.signature(build).parameters)
+      )
       raise BadInputError(
         f'optim.{key} is not an argument of {name}{nearest(key, valid)}'
       )
@@ -377,9 +306,54 @@ def build(
     **{k: v for k, v in kwargs.items() if k in for_schedule},
   )
   own = {k: v for k, v in kwargs.items() if k in for_factory}
-  before = _clip(clip_norm)
-  after = [scale_by_path(multipliers)] if multipliers else []
-  return optax.chain(*before, factory(rate, **own), *after)
+  if final_weight_decay is not None:
+    first = own.get('weight_decay', 0.0)
+    own['weight_decay'] = cosine(first, final_weight_decay, num_steps=num_steps)
+  times = {p: from_step(n) for p, n in (held or {}).items()} | in_turn(in_turns)
+  return optax.chain(
+    *_clip('clip_norm', clip_norm, optax.clip_by_global_norm),
+    *_clip('clip_each_norm', clip_each_norm, clip_each),
+    OPTIMIZERS[name](rate, times=times, **own),
+    scale_by_path(multipliers or {}),
+    when(optax.identity(), times),
+  )
+
+
+def _mask(mask):
+  """What optax takes as a mask."""
+  named = {
+    'weights': exclude_bias_and_norm,
+    'all': lambda params: jax.tree.map(lambda _: True, params),
+  }
+  if not isinstance(mask, str):
+    return mask
+  if mask not in named:
+    raise BadInputError(f"optim.mask is '{mask}'{nearest(mask, named)}")
+  return named[mask]
+
+
+def clip_each(max_norm: float) -> optax.GradientTransformation:
+  """Clips the norm of each parameter's gradient by itself.
+
+  g ← g·min(1, max_norm / (‖g‖ + 1e-6)).
+
+  Args:
+    max_norm: largest norm.
+
+  Returns:
+    optax.GradientTransformation.
+
+  References:
+    Caron et al., Emerging properties in self-supervised vision transformers,
+    https://arxiv.org/abs/2104.14294, 2021, and clip_gradients of utils.py in
+    https://github.com/facebookresearch/dino.
+  """
+
+  def clip(g):
+    share = max_norm / (_norm(at_least_float32(g)) + 1e-6)
+    return (g * jnp.minimum(share, 1)).astype(g.dtype)
+
+  return optax.stateless(lambda updates, _: jax.tree.map(clip, updates))
 
 
 def factory(name: str) -> Callable[..., optax.GradientTransformation]:
@@ -410,12 +384,12 @@ def factory(name: str) -> Callable[..., optax.GradientTransformation]:
   return make
 
 
-def _clip(norm):
+def _clip(key, norm, make):
   if norm is None:
     return []
   if not norm > 0:
-    raise BadInputError(f'optim.clip_norm is {norm}; it must be positive')
-  return [optax.clip_by_global_norm(norm)]
+    raise BadInputError(f'optim.{key} is {norm}; it must be positive')
+  return [make(norm)]
 
 
 def _keywords(*functions):

@@ -14,9 +14,10 @@ class Net(NamedTuple):
 
   Attributes:
     init: (rng, *inputs) -> (params, stats).
-    apply: (params, stats, *inputs, train, rng) -> (outputs, stats). With
-      train=False the statistics are used and returned unchanged; rng may be
-      None where nothing is random.
+    apply: (params, stats, *inputs, train, rng, taps) -> (outputs, stats).
+      With train=False the statistics are used and returned unchanged; rng may
+      be None where nothing is random. With taps, names of inner outputs, where
+      the network has them, the outputs are a dict of those.
   """
 
   init: Callable[..., tuple[Params, Stats]]
@@ -29,6 +30,7 @@ def from_linen(module) -> Net:
   Args:
     module: any linen module; its `batch_stats` collection becomes the stats.
       Randomness in `apply` comes from the `dropout` stream. Inputs are arrays.
+      Taps need an attribute `taps` of the module.
   """
 
   @jax.jit  # what only the outputs need is never compiled
@@ -36,14 +38,15 @@ def from_linen(module) -> Net:
     variables = module.init({'params': rng}, *inputs, train=False)
     return variables['params'], variables.get('batch_stats', {})
 
-  def apply(params, stats, *inputs, train, rng=None):
+  def apply(params, stats, *inputs, train, rng=None, taps=()):
+    called = module.clone(taps=tuple(taps)) if taps else module
     variables = {'params': params}
     if stats:
       variables['batch_stats'] = stats
     rngs = None if rng is None else {'dropout': rng}
     if not (train and stats):
-      return module.apply(variables, *inputs, train=train, rngs=rngs), stats
-    outputs, new = module.apply(
+      return called.apply(variables, *inputs, train=train, rngs=rngs), stats
+    outputs, new = called.apply(
       variables, *inputs, train=True, rngs=rngs, mutable=['batch_stats']
     )
     return outputs, new['batch_stats']
@@ -75,7 +78,9 @@ def from_nnx(build: Callable[..., Any]) -> Net:
     params, _, stats = split(build(nnx.Rngs(rng)))
     return params, stats
 
-  def apply(params, stats, *inputs, train, rng=None):
+  def apply(params, stats, *inputs, train, rng=None, taps=()):
+    if taps:
+      raise ValueError(f'an nnx module has no taps, and {taps} were asked for')
     module = build(nnx.Rngs(jax.random.key(0) if rng is None else rng))
     if train and rng is None and jax.tree.leaves(split(module)[1]):
       raise ValueError('rng is None, but the module draws random numbers')

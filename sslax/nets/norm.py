@@ -46,6 +46,12 @@ class BatchNorm(nn.Module):
     scale_init: initializer of the scale.
     momentum: share of the running statistics kept at each step.
     epsilon: added to the variance.
+    num_groups: groups of consecutive examples that are normalized apart, each
+      by its own statistics, as devices do whose statistics are not shared. The
+      running statistics move by their mean.
+
+  Raises:
+    BadInputError: num_groups does not divide the batch.
 
   References:
     Ioffe and Szegedy, Batch normalization, https://arxiv.org/abs/1502.03167,
@@ -57,41 +63,60 @@ class BatchNorm(nn.Module):
   scale_init: Any = nn.initializers.ones
   momentum: float = 0.9
   epsilon: float = 1e-5
+  num_groups: int = 1
 
   @nn.compact
   def __call__(self, inputs, train):
-    """Normalizes [..., C] and returns it in `dtype`."""
+    """Normalizes [B, ..., C] and returns it in `dtype`."""
     size, dtype = inputs.shape[-1:], param_dtype(self.dtype)
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, size, dtype)
     running_var = self.variable('batch_stats', 'var', jnp.ones, size, dtype)
-    x = inputs.astype(dtype)
-    mean, var = running_mean.value, running_var.value
+    x = (
+      self._grouped(inputs.astype(dtype))
+      if train
+      else inputs.astype(dtype)[None]
+    )
+    mean, var = running_mean.value[None], running_var.value[None]
     if train:
       mean, var = _moments(x)
       if not self.is_initializing():
-        count = x.size // x.shape[-1]
-        unbiased = var * (count / max(count - 1, 1))
+        count = x[0].size // x.shape[-1]
+        unbiased = var.mean(0) * (count / max(count - 1, 1))
         keep = self.momentum
-        running_mean.value = keep * running_mean.value + (1 - keep) * mean
+        running_mean.value = keep * running_mean.value + (1 - keep) * mean.mean(
+          0
+        )
         running_var.value = keep * running_var.value + (1 - keep) * unbiased
     gain = 1 / jnp.sqrt(var + self.epsilon)
     if self.affine:
-      gain = gain * self.param('scale', self.scale_init, size, dtype)
+      gain = gain * self.param('scale', self.scale_init, size, dtype)[None]
     y = (x - _expand(mean, x)) * _expand(gain, x)
+    y = y.reshape(inputs.shape)
     if self.affine:
-      y = y + _expand(self.param('bias', nn.initializers.zeros, size, dtype), x)
+      bias = self.param('bias', nn.initializers.zeros, size, dtype)
+      y = y + _expand(bias[None], y[None])[0]
     return y.astype(self.dtype)
+
+  def _grouped(self, x):
+    """[G, B / G, ..., C]."""
+    if x.shape[0] % self.num_groups:
+      raise BadInputError(
+        f'net.batch_groups is {self.num_groups}, which does not divide the'
+        f' {x.shape[0]} examples that are normalized'
+      )
+    return x.reshape(self.num_groups, -1, *x.shape[1:])
 
 
 def _moments(x):
-  """Mean and biased variance, in two passes: var ≪ mean² loses no digits."""
-  axes = tuple(range(x.ndim - 1))
+  """Mean and biased variance, [G, C], in two passes: var ≪ mean² is exact."""
+  axes = tuple(range(1, x.ndim - 1))
   mean = x.mean(axes)
   return mean, jnp.square(x - _expand(mean, x)).mean(axes)
 
 
-def _expand(vector, like):
-  return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
+def _expand(rows, like):
+  """[G, C] -> [G, 1, ..., C]."""
+  return rows.reshape(rows.shape[:1] + (1,) * (like.ndim - 2) + rows.shape[1:])
 
 
 class ExampleNorm(nn.Module):

@@ -37,6 +37,7 @@ def resnet(
   stem: str = 'imagenet',
   stage_sizes: Sequence[int] | None = None,
   zero_init_last: bool = True,
+  batch_groups: int = 1,
   remat: bool = False,
   taps: Sequence[str] = (),
   dtype: str = 'float32',
@@ -46,7 +47,7 @@ def resnet(
   Inputs are floating-point in any dtype, already normalized by the caller. D is
   width · width_multiplier · 2^(stages - 1), times 4 with bottleneck blocks.
   Parameters, batch statistics and features are in float32, or in float64 where
-  dtype is. Batch statistics are those of the global batch.
+  dtype is. Batch statistics are those of the global batch, or of its groups.
 
   Args:
     depth: 18 or 34 (basic blocks), 50, 101, 152 or 200 (bottleneck blocks).
@@ -59,6 +60,9 @@ def resnet(
       small networks such as (1, 1, 1).
     zero_init_last: starts each block as the identity, by a zero scale in its
       last normalization.
+    batch_groups: groups of consecutive examples whose batch statistics are
+      taken apart, as by devices that do not share them (MoCo's shuffled batch
+      normalization); 1 is the global batch.
     remat: recomputes each block's activations in the backward pass.
     taps: names among 'stem', 'stage1', ..., 'features'. With any, the output
       is a dict of those: feature maps [B, h, w, C] in dtype, features [B, D].
@@ -82,7 +86,9 @@ def resnet(
   """
   sizes = check.stage_sizes(depth, stage_sizes, _STAGE_SIZES)
   check.one_of('stem', stem, _STEMS)
-  check.whole(width=width, width_multiplier=width_multiplier)
+  check.whole(
+    width=width, width_multiplier=width_multiplier, batch_groups=batch_groups
+  )
   names = ['stem', *(f'stage{i + 1}' for i in range(len(sizes))), 'features']
   return from_linen(
     _ResNet(
@@ -91,6 +97,7 @@ def resnet(
       width=width * width_multiplier,
       stem=stem,
       zero_init_last=zero_init_last,
+      batch_groups=batch_groups,
       remat=remat,
       taps=check.taps(taps, names),
       dtype=compute_dtype(dtype),
@@ -121,6 +128,7 @@ class _Block(nn.Module):
   bottleneck: bool
   zero_init_last: bool
   dtype: Any
+  batch_groups: int = 1
 
   def _layers(self):
     """Channels, kernel size and stride of each convolution."""
@@ -139,6 +147,7 @@ class _Block(nn.Module):
       x = BatchNorm(
         self.dtype,
         scale_init=nn.initializers.zeros if zero else nn.initializers.ones,
+        num_groups=self.batch_groups,
         name=f'bn{i}',
       )(x, train)
       x = x if last else nn.relu(x)
@@ -147,7 +156,9 @@ class _Block(nn.Module):
       shortcut = _conv(
         x.shape[-1], 1, self.stride, self.dtype, 'downsample_conv'
       )(inputs)
-      shortcut = BatchNorm(self.dtype, name='downsample_bn')(shortcut, train)
+      shortcut = BatchNorm(
+        self.dtype, num_groups=self.batch_groups, name='downsample_bn'
+      )(shortcut, train)
     return nn.relu(x + shortcut)
 
 
@@ -159,6 +170,7 @@ class _ResNet(nn.Module):
   width: int
   stem: str
   zero_init_last: bool
+  batch_groups: int
   remat: bool
   taps: tuple[str, ...]
   dtype: Any
@@ -181,7 +193,8 @@ class _ResNet(nn.Module):
   def _stem(self, x, train):
     size, stride, pool = _STEMS[self.stem]
     x = _conv(self.width, size, stride, self.dtype, 'conv1')(x)
-    x = nn.relu(BatchNorm(self.dtype, name='bn1')(x, train))
+    norm = BatchNorm(self.dtype, num_groups=self.batch_groups, name='bn1')
+    x = nn.relu(norm(x, train))
     if pool:  # flax pads with -inf
       x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
     return x
@@ -193,6 +206,7 @@ class _ResNet(nn.Module):
       channels=self.width * 2**i,
       bottleneck=self.bottleneck,
       zero_init_last=self.zero_init_last,
+      batch_groups=self.batch_groups,
       dtype=self.dtype,
     )
     for j in range(self.sizes[i]):
