@@ -22,7 +22,7 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 jax.config.update('jax_default_matmul_precision', 'highest')
 jax.config.update('jax_disable_most_optimizations', True)
-jax.config.update('jax_compilation_cache_dir', str(command.ROOT / '.jax_cache'))
+jax.config.update('jax_compilation_cache_dir', command.CACHE)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 
 
