@@ -1,6 +1,7 @@
-"""Images that are numpy arrays in memory."""
+"""Examples that are numpy arrays in memory."""
 
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -41,14 +42,56 @@ def load(
     raise BadInputError(f'{name} holds no images; at least one is needed')
   if labels is not None:
     check(images=(images, 'N H W 3'), labels=(labels, 'N'))
-    class_names = _class_names(np.asarray(labels), class_names)
-  return sources.Source(
-    num_examples=len(images),
-    fetch=_fetcher(images, labels),
-    class_names=class_names if labels is not None else None,
+  return of_columns(
+    {'image': images},
+    labels,
+    class_names=class_names,
     name=name,
-    fingerprint=sources.fingerprint(name, split, len(images)),
+    split=split,
     image_size=image_size or sizes['H'],
+  )
+
+
+def of_columns(
+  columns: Mapping[str, np.ndarray],
+  labels: np.ndarray | None = None,
+  *,
+  class_names: tuple[str, ...] | None = None,
+  name: str = 'arrays',
+  split: str = 'train',
+  **fields,
+) -> sources.Source:
+  """Makes a source of columns of any modality, all of N rows.
+
+  Args:
+    columns: by the keys of a batch, such as `video` uint8 [N, T, H, W, 3],
+      `audio` int16 [N, T] or `text` int32 [N, L]; see Source.
+    labels: as in `load`.
+    class_names: as in `load`.
+    name: for messages.
+    split: for messages.
+    **fields: others of Source, such as `sample_rate`.
+
+  Raises:
+    BadInputError: labels have no names.
+  """
+  holds = tuple(columns)
+  if labels is None:
+    class_names = None
+  else:
+    class_names = _class_names(np.asarray(labels), class_names)
+    columns = {**columns, 'label': np.asarray(labels, np.int32)}
+  (count,) = {len(column) for column in columns.values()}
+  return sources.Source(
+    num_examples=count,
+    fetch=_fetcher(columns),
+    class_names=class_names,
+    name=name,
+    fingerprint=sources.fingerprint(
+      name, split, count, sources.WORDS[holds[0]]
+    ),
+    holds=holds,
+    **fields,
   )
 
 
@@ -68,15 +111,12 @@ def _class_names(labels, class_names):
   return tuple(class_names)
 
 
-def _fetcher(images, labels):
+def _fetcher(columns):
   @functools.cache
   def tensors():
     tf = sources.tensorflow()
     with tf.init_scope():  # made once, also when called while tracing
-      held = {'image': tf.constant(images)}
-      if labels is not None:
-        held['label'] = tf.constant(np.asarray(labels, np.int32))
-    return held
+      return {key: tf.constant(column) for key, column in columns.items()}
 
   def fetch(indices):
     tf = sources.tensorflow()

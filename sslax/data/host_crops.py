@@ -115,14 +115,15 @@ def center_square(record: dict, size: int):
 
 
 def center_squares(images, size: int):
-  """Does what `center_square` does for uint8 [n, H, W, 3]."""
-  height, width = images.shape[1:3]
+  """Does what `center_square` does for uint8 [..., H, W, 3]."""
+  height, width = images.shape[-3:-1]
   if height == width == size:
     return images
   tf = tensorflow()
   top, left, side, _ = _center_box(tf.constant(height), width, size)
-  kept = images[:, top : top + side, left : left + side]
-  return _resized(kept, size)
+  kept = images[..., top : top + side, left : left + side, :]
+  frames = _resized(tf.reshape(kept, [-1, *kept.shape[-3:]]), size)
+  return tf.reshape(frames, [*images.shape[:-3], size, size, 3])
 
 
 def fetcher(read: Callable, image_size: int) -> Callable:

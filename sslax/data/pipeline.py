@@ -47,8 +47,8 @@ def batches(
     process_count: P; divides B.
 
   Yields:
-    Dicts of numpy arrays of B / P rows: `image` uint8, `index` int64, and
-    `label` int32 where the source has labels.
+    Dicts of numpy arrays of B / P rows: what the source holds (`image` uint8,
+    ...), `index` int64, and `label` int32 where the source has labels.
 
   Raises:
     BadInputError: the source has fewer examples than a batch, or the
@@ -94,9 +94,9 @@ def epoch(
 ) -> Batches:
   """Yields every example once, in order of index, for evaluation.
 
-  Images of another size are center-cropped: the shorter side stands for
-  image_size * 256 / 224 pixels, and the middle square of image_size is kept;
-  what is smaller is enlarged.
+  Images and videos of another size are center-cropped: the shorter side stands
+  for image_size * 256 / 224 pixels, and the middle square of image_size is
+  kept; what is smaller is enlarged.
 
   Args:
     source: from `source.load` or `arrays.load`.
@@ -124,8 +124,12 @@ def epoch(
 
   def fetch(i):
     rows = source.fetch(tf.minimum(i, last))
-    image = center_squares(rows['image'], size)
-    return rows | {'image': image, 'mask': i <= last}
+    squares = {
+      key: center_squares(rows[key], size)
+      for key in ('image', 'video')
+      if key in rows
+    }
+    return rows | squares | {'mask': i <= last}
 
   def read(i):
     record = source.read(tf.minimum(i, last))

@@ -1,17 +1,23 @@
-"""What a source of images is, and how one is found by name."""
+"""What a source of examples is, and how one is found by name."""
 
 import functools
 import importlib
 import logging
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sslax.errors import BadInputError, nearest
 
 SPLITS = ('train', 'test')
 LARGEST_SIDE_IN_MEMORY = 128  # larger images are best cropped on the host
 _LARGEST_IN_MEMORY = 2**30  # bytes of decoded uint8
+WORDS = {  # key of a batch: what its rows are called
+  'image': 'images',
+  'video': 'videos',
+  'audio': 'sounds',
+  'text': 'texts',
+}
 _NAMES = ('photos', 'folder', 'tfrecord')  # each a module; all else is TFDS
 _REPORT_EVERY = 2000  # files or records between two lines of progress
 
@@ -19,14 +25,19 @@ log = logging.getLogger('sslax.data')
 
 
 class Source(NamedTuple):
-  """Images that can be read in any order, by index.
+  """Examples that can be read in any order, by index.
+
+  An example is an image, a video, a sound, a text, or an image with a text.
 
   Attributes:
     num_examples: N; indices are 0 to N - 1.
-    fetch: (tf int64 indices [n]) -> dict of tf tensors: `image` uint8
-      [n, H, W, 3], `index` int64 [n], and `label` int32 [n] where known. Held
-      in memory, images have their own size; otherwise they are center-cropped
-      to `image_size`.
+    fetch: (tf int64 indices [n]) -> dict of tf tensors: `index` int64 [n],
+      `label` int32 [n] where known, and of these what `holds` names:
+      `image` uint8 [n, H, W, 3] (held in memory, images have their own size;
+      otherwise they are center-cropped to `image_size`), `video` uint8
+      [n, T, H, W, 3], `audio` int16 [n, T] of one channel, `text` int32 [n, L]
+      (tokens, 0 is padding); of pairs of texts also `text2` int32 [n, L] and
+      `score` float32 [n].
     class_names: of the labels, or None where there are none.
     name: as in `data.name`.
     fingerprint: name, split and count, for messages.
@@ -36,6 +47,10 @@ class Source(NamedTuple):
       [h, w, 3] of any size, or `encoded`, the bytes of an image file; `index`
       and `label` as above.
     paths: where each example comes from, for folders.
+    holds: keys of a batch beside `index` and `label`.
+    sample_rate: samples of `audio` a second, where known.
+    tokenizer: sslax.data.tokens.Tokenizer of `text`.
+    prompts: for each class, texts that say it ('a photo of a cat').
   """
 
   num_examples: int
@@ -46,6 +61,10 @@ class Source(NamedTuple):
   image_size: int | None = None
   read: Callable | None = None
   paths: tuple[str, ...] | None = None
+  holds: tuple[str, ...] = ('image',)
+  sample_rate: int | None = None
+  tokenizer: Any = None
+  prompts: tuple[tuple[str, ...], ...] | None = None
 
 
 def load(
@@ -108,15 +127,33 @@ def check_split(split: str) -> None:
     raise BadInputError(f'split is {split!r}' + nearest(split, SPLITS))
 
 
+def check_holds(source: Source, key: str, wanted_by: str) -> None:
+  """Refuses a source that does not hold what something reads.
+
+  Args:
+    source: to look at.
+    key: of a batch, such as 'video'.
+    wanted_by: what reads it, in words, for the message.
+
+  Raises:
+    BadInputError: naming what the source holds.
+  """
+  if key not in source.holds:
+    raise BadInputError(
+      f'{wanted_by} reads {WORDS.get(key, key)}, and data.name={source.name}'
+      f' holds none; it holds {" and ".join(source.holds)}'
+    )
+
+
 def fits_in_memory(count: int, height: int, width: int) -> bool:
   """Returns whether RGB images of one shape are held in memory as uint8."""
   small = max(height, width) <= LARGEST_SIDE_IN_MEMORY
   return small and count * height * width * 3 <= _LARGEST_IN_MEMORY
 
 
-def fingerprint(name: str, split: str, count: int) -> str:
+def fingerprint(name: str, split: str, count: int, what: str = 'images') -> str:
   """Returns what a source is, in one line."""
-  return f'{name} {split} ({count:,} images)'
+  return f'{name} {split} ({count:,} {what})'
 
 
 def report(done: int, total: int, what: str) -> None:

@@ -29,13 +29,23 @@ class Views(NamedTuple):
       host are [B, V, H, W, 3], and view i is made of [:, i].
     evaluate: images [B, H, W, 3] uint8 -> [B, size, size, 3], the center of
       each image at the first policy's size, normalized as views are.
-    unnormalize: a view -> uint8 for pictures.
+    unnormalize: a view, or what evaluation sees -> uint8 [B, h, w, 3] for
+      pictures, or None where there is nothing to look at.
+    reads: the key of a batch that `apply` and `evaluate` are given.
+    restore: a view -> what a source gives under that key, for baselines.
   """
 
   policies: tuple[ViewPolicy, ...]
   apply: Callable[..., tuple[jax.Array, ...]]
   evaluate: Callable[[jax.Array], jax.Array]
-  unnormalize: Callable[[jax.Array], jax.Array]
+  unnormalize: Callable[[jax.Array], jax.Array | None]
+  reads: str = 'image'
+  restore: Callable[[jax.Array], jax.Array] | None = None
+
+  @property
+  def size(self) -> int | None:
+    """Side of what evaluation sees, in pixels; None where there are none."""
+    return self.policies[0].size if self.policies else None
 
 
 def _unit_range(images, dtype):
@@ -171,4 +181,5 @@ def make(
     functools.partial(_apply, policies=policies, dtype=dtype, **how),
     functools.partial(evaluation, **see, **how),
     functools.partial(unnormalize, **how),
+    restore=functools.partial(unnormalize, **how),
   )

@@ -1,4 +1,4 @@
-"""Features of a whole source, from any function of images."""
+"""Features of a whole source, from any function of its examples."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,42 +16,50 @@ _RAW_SIZE = 32  # pixels; raw pixels of larger images are compared at this size
 
 
 class Extractor(NamedTuple):
-  """Turns images into features on a mesh.
+  """Turns examples into features on a mesh.
 
   Attributes:
-    prepare: uint8 images [B, H, W, 3] -> what the encoder sees.
-    size: side of what the encoder sees, in pixels.
+    prepare: what a source gives, such as uint8 images [B, H, W, 3] -> what the
+      encoder sees.
+    size: side of what the encoder sees, in pixels; None for sound and text.
     mesh: from sharding.make_mesh.
-    batch_size: images a step, over all devices.
+    batch_size: examples a step, over all devices.
+    reads: the key of a batch that is prepared and embedded.
   """
 
   prepare: Callable
-  size: int
+  size: int | None
   mesh: jax.sharding.Mesh
   batch_size: int = 512
+  reads: str = 'image'
 
   def jitted(self, features: Callable) -> Callable:
-    """Jits features(params, state, inputs) as a function of uint8 images."""
+    """Jits features(params, state, inputs) as a function of examples."""
 
-    def embed(params, state, images):
-      return at_least_float32(features(params, state, self.prepare(images)))
+    def embed(params, state, examples):
+      return at_least_float32(features(params, state, self.prepare(examples)))
 
     return jax.jit(embed)
 
 
 def of_source(
-  extractor: Extractor, embed: Callable, source: Source
+  extractor: Extractor,
+  embed: Callable,
+  source: Source,
+  reads: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
   """Embeds every example of a source, in order.
 
   Args:
     extractor: sizes and mesh.
-    embed: jitted, uint8 images [B, H, W, 3] -> [B, D].
+    embed: jitted, examples [B, ...] -> [B, D].
     source: what to embed.
+    reads: the key that is embedded; default the extractor's.
 
   Returns:
     Features [N, D] and labels [N], or None where the source has none.
   """
+  reads = reads or extractor.reads
   step = -(-extractor.batch_size // extractor.mesh.size) * extractor.mesh.size
   batches = pipeline.epoch(
     source,
@@ -62,7 +70,7 @@ def of_source(
   )
   features, labels, kept = [], [], []
   for batch in sharding.feed(extractor.mesh, batches):
-    features.append(sharding.to_host(embed(batch['image'])))
+    features.append(sharding.to_host(embed(batch[reads])))
     kept.append(sharding.to_host(batch['mask']))
     if 'label' in batch:
       labels.append(sharding.to_host(batch['label']))
@@ -71,24 +79,23 @@ def of_source(
   return features, np.concatenate(labels)[kept] if labels else None
 
 
-def of_array(mesh, embed: Callable, images: np.ndarray) -> np.ndarray:
-  """Embeds images that every process holds.
+def of_array(mesh, embed: Callable, examples: np.ndarray) -> np.ndarray:
+  """Embeds examples that every process holds.
 
   Args:
     mesh: from sharding.make_mesh.
-    embed: jitted, uint8 images [B, H, W, 3] -> [B, D].
-    images: [N, H, W, 3] uint8.
+    embed: jitted, examples [B, ...] -> [B, D].
+    examples: [N, ...].
 
   Returns:
     [N, D].
   """
-  padded = np.pad(
-    images, ((0, -len(images) % mesh.size), (0, 0), (0, 0), (0, 0))
-  )
-  share = len(padded) // jax.process_count()
-  mine = padded[jax.process_index() * share :][:share]
-  placed = sharding.place(mesh, {'image': mine})['image']
-  return sharding.to_host(embed(placed))[: len(images)]
+  missing = -len(examples) % mesh.size
+  rows = np.arange(len(examples) + missing) % len(examples)
+  share = len(rows) // jax.process_count()
+  mine = examples[rows[jax.process_index() * share :][:share]]
+  placed = sharding.place(mesh, {'rows': mine})['rows']
+  return sharding.to_host(embed(placed))[: len(examples)]
 
 
 def raw_pixels(images):

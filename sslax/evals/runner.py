@@ -125,13 +125,14 @@ def _leading(data: protocols.Features) -> protocols.Features:
 
 def _two_views(parts, test: Source) -> tuple[np.ndarray, ...]:
   """Augments the first test images twice, as uint8 [M, S, S, 3] each."""
-  images = first_examples(parts, test, _NUM_VIEW_IMAGES)['image']
+  reads = parts.extractor.reads
+  images = first_examples(parts, test, _NUM_VIEW_IMAGES)[reads]
   views = jax.jit(parts.views.apply)(jax.random.key(parts.config.seed), images)
   return tuple(np.asarray(parts.views.unnormalize(v)) for v in views[:2])
 
 
 def first_examples(parts, source: Source, count: int) -> dict[str, np.ndarray]:
-  """Reads the first examples of a source: image [n, H, W, 3], label, ..."""
+  """Reads the first examples of a source: image [n, ...], label, ..."""
   count = min(count, source.num_examples)
   batches = pipeline.epoch(
     source, batch_size=count, image_size=parts.extractor.size

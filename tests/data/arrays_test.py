@@ -26,6 +26,26 @@ def test_rows_are_the_images_asked_for():
   assert source.fingerprint == 'arrays train (5 images)'
 
 
+@pytest.mark.parametrize(
+  ('key', 'column', 'words'),
+  [
+    ('video', np.zeros((5, 4, 2, 2, 3), np.uint8), '5 videos'),
+    ('audio', np.zeros((5, 16), np.int16), '5 sounds'),
+    ('text', np.zeros((5, 6), np.int32), '5 texts'),
+  ],
+)
+def test_columns_of_every_modality_become_a_source(key, column, words):
+  column[2] = 7
+  source = arrays.of_columns({key: column}, LABELS, sample_rate=8)
+  rows = fetch(source, [2, 1])
+  np.testing.assert_array_equal(rows[key], column[[2, 1]])
+  assert rows[key].dtype == column.dtype
+  np.testing.assert_array_equal(rows['label'], [0, 1])
+  assert source.holds == (key,)
+  assert source.fingerprint == f'arrays train ({words})'
+  assert source.sample_rate == 8
+
+
 def test_labels_are_optional():
   source = arrays.load(IMAGES)
   assert source.class_names is None

@@ -232,6 +232,25 @@ def test_an_epoch_keeps_images_of_the_right_size():
   assert batch['image'].shape == (N, 16, 16, 3)
 
 
+def test_videos_are_squared_and_other_columns_kept():
+  rng = np.random.default_rng(1)
+  columns = {
+    'video': rng.integers(0, 256, (N, 3, 24, 36, 3), dtype=np.uint8),
+    'audio': rng.integers(-9, 9, (N, 5), dtype=np.int16),
+    'text': rng.integers(0, 9, (N, 2), dtype=np.int32),
+  }
+  source = arrays.of_columns(columns, image_size=16)
+  (batch,) = pipeline.epoch(source, batch_size=N)
+  for frame in range(3):
+    images = arrays.load(columns['video'][:, frame], image_size=16)
+    (expected,) = pipeline.epoch(images, batch_size=N)
+    np.testing.assert_array_equal(batch['video'][:, frame], expected['image'])
+  np.testing.assert_array_equal(batch['audio'], columns['audio'])
+  (batch,) = take(1, source)
+  for key, column in columns.items():
+    np.testing.assert_array_equal(batch[key], column[batch['index']])
+
+
 def test_a_set_smaller_than_a_batch_is_refused(source):
   with pytest.raises(BadInputError, match=r'is 16, but arrays .* at most 10'):
     pipeline.batches(source, batch_size=16, seed=0)

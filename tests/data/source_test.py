@@ -27,6 +27,15 @@ def test_arrays_are_not_a_config_name():
     source.load('arrays', split='train', image_size=32)
 
 
+def test_a_source_without_what_is_read_is_refused():
+  photos = source.load('photos', split='test', image_size=32)
+  source.check_holds(photos, 'image', 'views.name=byol')
+  with pytest.raises(
+    BadInputError, match=r'=cvrl reads videos, .*=photos holds .*; .* image$'
+  ):
+    source.check_holds(photos, 'video', 'views.name=cvrl')
+
+
 def test_what_fits_in_memory():
   assert source.fits_in_memory(50_000, 32, 32)
   assert not source.fits_in_memory(500_000, 32, 32)

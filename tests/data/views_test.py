@@ -232,3 +232,10 @@ def test_a_bad_argument_is_named(name, kwargs, message):
 def test_build_passes_arguments_on():
   built = view_recipes.build('plain', size=7)
   assert built.policies == view_recipes.build('plain', size=7).policies
+
+
+def test_views_say_their_size_and_what_they_read():
+  assert (_BYOL.size, _BYOL.reads) == (20, 'image')
+  assert _BYOL._replace(policies=()).size is None
+  seen = view_recipes.build('plain', size=24).evaluate(_IMAGES)
+  np.testing.assert_array_equal(_BYOL.restore(seen), _IMAGES[:, :, 2:26])
