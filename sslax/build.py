@@ -1,5 +1,6 @@
 """From a config to the parts of a run: one place for every command."""
 
+import inspect
 from typing import Any, NamedTuple
 
 import jax
@@ -43,6 +44,7 @@ def build(config) -> Parts:
     config,
     encoder,
     num_steps=config.num_steps,
+    num_examples=config.data.num_examples,
     dtype=config.dtype,
   )
   views = _make('views', view_recipes.factory, config, dtype=config.dtype)
@@ -52,14 +54,22 @@ def build(config) -> Parts:
     config,
     num_steps=config.num_steps,
     batch_size=config.batch_size,
+    held=method.held,
   )
   extractor = Extractor(views.evaluate, views.policies[0].size, mesh)
   return Parts(config, mesh, encoder, method, views, tx, extractor)
 
 
 def _make(group, factory, config, *args, **given):
+  """Calls the factory of a group with what the config chose.
+
+  Of what is given by the run itself, a factory takes what it has an argument
+  for.
+  """
   chosen = {k: v for k, v in config[group].items() if k != 'name'}
   make = factory(config[group].name)
+  taken = inspect.signature(make).parameters
+  given = {k: v for k, v in given.items() if k in taken}
   return lookup.call(group, make, *args, **given, **chosen)
 
 

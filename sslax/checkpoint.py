@@ -148,5 +148,12 @@ def restore(checkpoints: ocp.CheckpointManager, step: int, like: Any) -> Any:
   ).state
 
 
+def about(checkpoints: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+  """Returns what was saved about a checkpoint."""
+  return checkpoints.restore(
+    step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
+  ).about
+
+
 def _first_line(error: Exception) -> str:
   return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -29,6 +29,7 @@ KEYS: dict[str, tuple[Any, str]] = {
   'data.name': ('photos', 'source: photos, folder, tfrecord, or a TFDS name'),
   'data.dir': ('', 'TFDS directory; default $TFDS_DATA_DIR'),
   'data.path': ('', 'folder of images, or glob of TFRecord files'),
+  'data.num_examples': (0, 'training examples; 0: as many as the source has'),
   'data.labels': ('', "'folders': a folder source's sub-folders are labels"),
   'mesh.fsdp': (1, 'devices over which each large parameter is split'),
   'log.every_steps': (20, 'steps between logged lines'),
@@ -44,7 +45,10 @@ KEYS: dict[str, tuple[Any, str]] = {
 # Keys that may change between a run and its resumption.
 FREE = ('mesh.', 'log.', 'eval.', 'checkpoint.', 'health.', 'data.dir')
 # Arguments that the experiment passes to factories itself.
-_GIVEN = ('encoder', 'num_steps', 'dtype', 'batch_size')
+_GIVEN = (
+  'encoder', 'num_steps', 'num_examples', 'dtype', 'batch_size', 'held',
+  'times', 'taps',
+)  # fmt: skip
 _PLAIN = (bool, int, float, str, tuple, type(None))
 _DTYPES = ('float32', 'bfloat16', 'float64')
 
@@ -210,8 +214,10 @@ def override(config: ConfigDict, assignments: Sequence[str]) -> ConfigDict:
         f'--config.{key}: there is no such key' + nearest(key, valid)
       )
     group, _, last = key.rpartition('.')
-    value = _parse(key, text, valid[key])
-    (config[group] if group else config)[last] = value
+    place = config
+    for part in filter(None, group.split('.')):
+      place = place[part]
+    place[last] = _parse(key, text, valid[key])
   check(config)
   return config
 
@@ -302,7 +308,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   for key in sorted({*old, *new}):
     a, b = old.get(key), new.get(key)
     longer = key == 'num_steps' and a is not None and b >= a
-    if a != b and not longer and not key.startswith(FREE):
+    unknown = key == 'data.num_examples' and 0 in (a, b)
+    if a != b and not longer and not unknown and not key.startswith(FREE):
       lines.append(f'{key}: {a!r} there, {b!r} here')
   return lines
 

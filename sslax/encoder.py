@@ -30,7 +30,9 @@ class Encoder:
   params: Any
   stats: Any
 
-  def __init__(self, parts: build.Parts, train_state: train.TrainState):
+  def __init__(
+    self, parts: build.Parts, train_state: train.TrainState, example
+  ):
     self.net = parts.encoder
     self.params = train_state.params['encoder']
     self.stats = train_state.state.stats['encoder']
@@ -38,16 +40,18 @@ class Encoder:
     self.step = int(train_state.step)
     self.parts = parts
     self.train_state = train_state
+    self._example = example
     embed = parts.extractor.jitted(parts.method.features)
     self.embed = functools.partial(embed, train_state.params, train_state.state)
 
-  def __call__(self, images, batch_size: int = 256) -> np.ndarray:
-    """Embeds images.
+  def __call__(self, inputs, batch_size: int = 256) -> np.ndarray:
+    """Embeds images, or what else the encoder was trained on.
 
     Args:
-      images: [B, H, W, 3], uint8, or float in [0, 1]. They are resized to what
-        the encoder was trained on.
-      batch_size: images at a time.
+      inputs: images [B, H, W, 3], uint8, or float in [0, 1], which are resized
+        to what the encoder was trained on; or clips, sounds or tokens as the
+        source of the run gives them.
+      batch_size: inputs at a time.
 
     Returns:
       [B, D] float32 (float64 for an encoder trained in float64).
@@ -55,34 +59,35 @@ class Encoder:
     Raises:
       ValueError: another shape or dtype.
     """
-    images = _as_uint8(images)
-    batch_size = -(-min(batch_size, len(images)) // self.parts.mesh.size)
+    reads = self.parts.views.reads
+    inputs = _as_uint8(inputs) if reads == 'image' else np.asarray(inputs)
+    batch_size = -(-min(batch_size, len(inputs)) // self.parts.mesh.size)
     batch_size *= self.parts.mesh.size
     return np.concatenate(
       [
-        self._batch(images[i : i + batch_size], batch_size)
-        for i in range(0, len(images), batch_size)
+        self._batch(inputs[i : i + batch_size], batch_size)
+        for i in range(0, len(inputs), batch_size)
       ]
     )
 
-  def _batch(self, images: np.ndarray, batch_size: int) -> np.ndarray:
-    padding = ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0))
-    padded = {'image': np.pad(images, padding)}
-    placed = sharding.place(self.parts.mesh, padded)['image']
-    return np.asarray(self.embed(placed))[: len(images)]
+  def _batch(self, inputs: np.ndarray, batch_size: int) -> np.ndarray:
+    padding = ((0, batch_size - len(inputs)), *[(0, 0)] * (inputs.ndim - 1))
+    padded = {'inputs': np.pad(inputs, padding)}
+    placed = sharding.place(self.parts.mesh, padded)['inputs']
+    return np.asarray(self.embed(placed))[: len(inputs)]
 
   def at_random_init(self) -> train.TrainState:
     """Returns the state that the run started from, made anew."""
-    example = _example(self.parts, jnp.zeros)
+    batch = _batch_of(self.parts, self._example, jnp.zeros)
     init = train.make_init(
       self.parts.method,
       self.parts.tx,
       self.parts.views,
-      example,
+      batch,
       seed=self.config.seed,
       mesh=self.parts.mesh,
     )
-    return init(example)
+    return init(batch)
 
 
 def load(workdir: str | pathlib.Path) -> Encoder:
@@ -103,29 +108,35 @@ def load(workdir: str | pathlib.Path) -> Encoder:
   config = config_lib.from_dict(stored)
   config.mesh.fsdp = 1
   parts = build.build(config)
-  like = abstract_state(parts)
   with checkpoint.manager(workdir, read_only=True) as checkpoints:
+    if checkpoints.latest_step() is None:
+      raise BadInputError(f'{workdir} holds no checkpoint yet')
+    about = checkpoint.about(checkpoints, checkpoints.latest_step())
+    like = abstract_state(parts, about['example'])
     train_state = checkpoint.restore_latest(checkpoints, like)
-  if train_state is None:
-    raise BadInputError(f'{workdir} holds no checkpoint yet')
-  return Encoder(parts, train_state)
+  return Encoder(parts, train_state, about['example'])
 
 
-def abstract_state(parts: build.Parts) -> train.TrainState:
-  """Returns the shapes and shardings of a run's state, without its data."""
+def abstract_state(parts: build.Parts, example) -> train.TrainState:
+  """Returns the shapes and shardings of a run's state, without its data.
+
+  Args:
+    parts: from sslax.build.
+    example: key of the batch -> (shape, dtype) of one example.
+  """
+  batch = _batch_of(parts, example, jax.ShapeDtypeStruct)
   return train.init_shapes(
-    parts.method,
-    parts.tx,
-    parts.views,
-    _example(parts, jax.ShapeDtypeStruct),
-    mesh=parts.mesh,
+    parts.method, parts.tx, parts.views, batch, mesh=parts.mesh
   )
 
 
-def _example(parts: build.Parts, make):
+def _batch_of(parts: build.Parts, example, make):
   """Returns a batch of the shapes that size the parameters."""
-  size = parts.extractor.size
-  return {'image': make((parts.mesh.size, size, size, 3), jnp.uint8)}
+  rows = parts.mesh.size
+  return {
+    key: make((rows, *shape), jnp.dtype(dtype))
+    for key, (shape, dtype) in example.items()
+  }
 
 
 def _as_uint8(images) -> np.ndarray:

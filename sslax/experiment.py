@@ -14,6 +14,7 @@ from sslax import (
   init_from,
   pictures,
   preemption,
+  refresh,
   report,
   sharding,
   train,
@@ -39,6 +40,7 @@ class Run(NamedTuple):
   train: Source
   test: Source
   fresh: Callable[[], train.TrainState]  # the random initialization, anew
+  example: dict[str, Any]  # shape and dtype of each entry of a batch, by row
   runner: runner_lib.Runner
   log: log_lib.Log
   checkpoints: Any  # orbax manager
@@ -47,7 +49,7 @@ class Run(NamedTuple):
 def run(config, workdir: str | pathlib.Path) -> int:
   """Trains, evaluates and reports; resumes where the workdir holds a run.
 
-  The order of the loop is: evaluate, save, next batch, step, log.
+  The order of the loop is: evaluate, save, refresh, next batch, step, log.
 
   Args:
     config: complete ConfigDict, from config.override.
@@ -65,10 +67,11 @@ def run(config, workdir: str | pathlib.Path) -> int:
   if _finished(config, workdir):
     log_lib.results(workdir)
     return DONE
-  parts = build.build(config)
-  sharding.check_batch_size(config.batch_size, parts.mesh)
   sources = [build.load_source(config, split) for split in ('train', 'test')]
   _check_size(config, sources[0])
+  config.data.num_examples = sources[0].num_examples
+  parts = build.build(config)
+  sharding.check_batch_size(config.batch_size, parts.mesh)
   sharding.wait_for_all('workdir checked')
   if jax.process_index() == 0:
     workdir_lib.write_config(workdir, config)
@@ -78,7 +81,9 @@ def run(config, workdir: str | pathlib.Path) -> int:
 
 
 def _run(config, workdir, parts, train_source, test_source, checkpoints) -> int:
-  fresh = _initializer(parts, train_source)
+  first = next(_batches(parts, train_source, 0))
+  example = {k: (v.shape[1:], str(v.dtype)) for k, v in first.items()}
+  fresh = _initializer(parts, train_source, [first])
   train_state = fresh()
   restored = checkpoint.restore_latest(
     checkpoints, train_state, delete_unreadable=True
@@ -102,7 +107,7 @@ def _run(config, workdir, parts, train_source, test_source, checkpoints) -> int:
   )
   with log:
     this = Run(config, workdir, parts, train_source, test_source, fresh,
-               runner, log, checkpoints)  # fmt: skip
+               example, runner, log, checkpoints)  # fmt: skip
     code, train_state = _loop(this, train_state, start)
   if code == DONE:
     _finish(this, train_state)
@@ -120,6 +125,7 @@ def _loop(run: Run, train_state, start: int) -> tuple[int, train.TrainState]:
   batches = _batches(parts, run.train, start)
   baselines = _baselines(run)
   monitor = health.monitor(parts.method.safeguard)
+  refreshed = refresh.runner(parts, run.train)
   clock, pending = Clock(config.batch_size), []
   with preemption.asked_to_stop() as asked:
     for step in range(start, config.num_steps + 1):
@@ -134,6 +140,7 @@ def _loop(run: Run, train_state, start: int) -> tuple[int, train.TrainState]:
       if last or stop:
         run.checkpoints.wait_until_finished()
         return (DONE if last else SAVED), train_state
+      train_state = refreshed(step, train_state)
       with clock.waiting():
         batch = next(batches)
       with jax.transfer_guard('disallow'):
@@ -147,9 +154,11 @@ def _loop(run: Run, train_state, start: int) -> tuple[int, train.TrainState]:
   raise AssertionError('the loop ends at its last step')
 
 
-def _initializer(parts, source) -> Callable[[], train.TrainState]:
-  """Returns what makes the first state; the baselines make it once more."""
-  first = [next(_batches(parts, source, 0))]
+def _initializer(parts, source, first) -> Callable[[], train.TrainState]:
+  """Returns what makes the first state; the baselines make it once more.
+
+  `first` holds the first batch until it is used.
+  """
   init = train.make_init(
     parts.method,
     parts.tx,
@@ -243,6 +252,7 @@ def _save(run, step, train_state, score) -> None:
   about = {
     'config_hash': config_lib.fingerprint(run.config),
     'seed': run.config.seed,
+    'example': run.example,
   }
   checkpoint.save(run.checkpoints, step, train_state, about=about, score=score)
 
@@ -291,6 +301,12 @@ def _finished(config, workdir) -> bool:
 
 
 def _check_size(config, source: Source) -> None:
+  expected = config.data.num_examples
+  if expected not in (0, source.num_examples):
+    raise BadInputError(
+      f'data.num_examples is {expected}, but {config.data.name} has'
+      f' {source.num_examples} training examples; 0 takes what there is'
+    )
   if source.num_examples < config.batch_size:
     raise BadInputError(
       f'batch_size is {config.batch_size}, more than the'
@@ -309,7 +325,8 @@ def _about(config, workdir, parts, source, train_state) -> dict[str, Any]:
   mesh = ' x '.join(f'{k}={v}' for k, v in parts.mesh.shape.items())
   return {
       'method': config.method.name,
-      'source': f'{config.data.name}, {source.num_examples:,} training images',
+      'source': f'{config.data.name},'
+                f' {source.num_examples:,} training examples',
       'parameters': f'{count:,} ({encoder:,} in the encoder)',
       'devices': f'{parts.mesh.size} {jax.devices()[0].platform} ({mesh}),'
                  f' {jax.process_count()} process(es)',

@@ -1,4 +1,4 @@
-"""The training step: one jit from uint8 images to the next state."""
+"""The training step: one jit from a batch of the source to the next state."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,9 +20,23 @@ class TrainState(NamedTuple):
   state: Any  # the method's state: teacher, statistics, queue, ...
 
 
-def _with_views(views, rng, batch):
-  rest = {k: v for k, v in batch.items() if k != 'image'}
-  return {**rest, 'views': views.apply(rng, batch['image'])}
+def with_views(views, rng, batch):
+  """Puts the views in the place of what they are made of.
+
+  Args:
+    views: from sslax.data.views; it says which entry of the batch it reads.
+    rng: key of the augmentation.
+    batch: dict of arrays from the source.
+
+  Returns:
+    The batch with a tuple `views`, and without the entry that was read.
+  """
+  return _put(views, batch, views.apply(rng, batch[views.reads]))
+
+
+def _put(views, batch, made):
+  rest = {k: v for k, v in batch.items() if k != views.reads}
+  return {**rest, 'views': made}
 
 
 def _views_once(views, rng, batch, at):
@@ -34,27 +48,27 @@ def _views_once(views, rng, batch, at):
   a loop whose number of turns, one, is known only when it runs is not.
   """
 
-  def plain(rng, images, at):
+  def plain(rng, inputs, at):
     del at
-    return views.apply(rng, images)
+    return views.apply(rng, inputs)
 
-  def in_loop(rng, images, at):
-    shapes = jax.eval_shape(views.apply, rng, images)
+  def in_loop(rng, inputs, at):
+    shapes = jax.eval_shape(views.apply, rng, inputs)
     empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     turns = jnp.minimum(at + 1, 1)
-    body = lambda _, views_: views.apply(rng, images)  # noqa: E731
+    body = lambda _, made: views.apply(rng, inputs)  # noqa: E731
     return jax.lax.fori_loop(0, turns, body, empty)
 
-  views_ = jax.lax.platform_dependent(
-    rng, batch['image'], at, cpu=in_loop, default=plain
+  made = jax.lax.platform_dependent(
+    rng, batch[views.reads], at, cpu=in_loop, default=plain
   )
-  return {**{k: v for k, v in batch.items() if k != 'image'}, 'views': views_}
+  return _put(views, batch, made)
 
 
 def _builder(method, tx, views, seed):
   def build(batch):
     rng_params, rng_views = jax.random.split(jax.random.key(seed))
-    batch = _with_views(views, rng_views, batch)
+    batch = with_views(views, rng_views, batch)
     params, state = method.init(rng_params, batch)
     with jax.numpy_dtype_promotion('standard'):
       opt_state = tx.init(params)

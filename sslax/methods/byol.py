@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from sslax import losses, optim
 from sslax.evals.diagnostics import embedding_std
-from sslax.method import Method
+from sslax.method import Method, encoder_features
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -99,9 +99,7 @@ def byol(
     teacher = optim.ema(state.teacher, student, momentum_at(step))
     return params, state._replace(teacher=teacher)
 
-  def features(params, state, inputs):
-    stats = state.stats['encoder']
-    return encoder.apply(params['encoder'], stats, inputs, train=False)[0]
-
   safeguard = 'the predictor, or the stop-gradient on the teacher'
-  return Method(init, loss, update, features, safeguard=safeguard)
+  return Method(
+    init, loss, update, encoder_features(encoder), safeguard=safeguard
+  )
