@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from sslax import lookup
-from sslax.data import views
+from sslax.data import sound_views, text_views, video_views, views
 from sslax.data.view_policy import ViewPolicy, require
 
 
@@ -22,13 +22,20 @@ class Recipe(NamedTuple):
     kinds: what its kinds of views are, in order.
     values: field of ViewPolicy -> one value, or one for each kind.
     source: where it is from, and in what it deviates from there.
+    reads: the key of a batch that it makes views of.
+    make: makes Views of policies, one a kind; where there are no kinds, of its
+      own arguments alone.
   """
 
   kinds: tuple[str, ...]
   values: Mapping[str, Any]
   source: str
+  reads: str = 'image'
+  make: Callable[..., views.Views] = views.make
 
 
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _UNTOUCHED = {
   'crop_scale': (1.0, 1.0),
   'crop_ratio': (1.0, 1.0),
@@ -118,6 +125,39 @@ RECIPES = {
   'plain': Recipe(
     ('one',), _UNTOUCHED, 'The center of each image, as evaluation sees it.'
   ),
+  'clip': Recipe(
+    ('one',),
+    {**_UNTOUCHED, 'crop_scale': (0.9, 1.0), 'crop_ratio': (3 / 4, 4 / 3),
+     'mean': _CLIP_MEAN, 'std': _CLIP_STD},
+    'Radford et al., https://arxiv.org/abs/2103.00020, 2021: of the images of'
+    ' image-text pairs a random square crop. Deviations: share and shape of the'
+    ' crop are those of https://github.com/mlfoundations/open_clip,'
+    ' transform.py, whose colors these are too.',
+  ),
+  'cvrl': Recipe(
+    ('first', 'second'),
+    {
+      'crop_scale': (0.3, 1.0),
+      'crop_ratio': (0.5, 2.0),
+      'interpolation': 'bilinear',
+      **_STRONG_JITTER,
+      'blur_prob': (1.0, 0.1),
+      'solarize_prob': (0.0, 0.2),
+    },
+    'Qian et al., https://arxiv.org/abs/2008.03800, 2020, and the official'
+    ' video_ssl_input.py. Deviations: those of augment.color_jitter and'
+    ' augment.blur.',
+    'video',
+    video_views.make,
+  ),
+  'waveform': Recipe(
+    (), {}, 'Saeed et al., https://arxiv.org/abs/2010.10915, 2020.',
+    'audio', sound_views.make,
+  ),
+  'tokens': Recipe(
+    (), {}, 'Gao et al., https://arxiv.org/abs/2104.08821, 2021.',
+    'text', text_views.make,
+  ),
 }  # fmt: skip
 _PAIRS = ('crop_scale', 'crop_ratio', 'blur_sigma')  # a value is two numbers
 
@@ -133,26 +173,27 @@ def factory(name: str) -> Callable[..., views.Views]:
   """
   lookup.choose('views', name, RECIPES)
   recipe = RECIPES[name]
-  shared = inspect.signature(views.make).parameters
+  own = [
+    p
+    for p in inspect.signature(recipe.make).parameters.values()
+    if p.kind == p.KEYWORD_ONLY
+  ]
 
   def make(**kwargs):
     lookup.check_arguments('views', make, kwargs)
     values = {'size': 224, **recipe.values, **kwargs}
-    how = {k: values.pop(k) for k in shared if k in values}
-    made = views.make(_policies(recipe.kinds, values), **how)
+    how = {p.name: values.pop(p.name) for p in own if p.name in values}
+    policies = [_policies(recipe.kinds, values)] if recipe.kinds else []
+    made = recipe.make(*policies, **how)._replace(reads=recipe.reads)
     if name != 'plain':
       return made
     return made._replace(apply=lambda rng, images: (made.evaluate(images),))
 
   make.__name__ = name
   make.__doc__ = recipe.source
-  make.__signature__ = inspect.Signature(
-    [
-      inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=value)
-      for field, value in _defaults(recipe).items()
-    ]
-    + [p for p in shared.values() if p.kind == p.KEYWORD_ONLY]
-  )
+  if recipe.make is not views.make:
+    make.__doc__ += f'\n\n{inspect.getdoc(recipe.make)}'
+  make.__signature__ = inspect.Signature(_parameters(recipe, own))
   return make
 
 
@@ -170,10 +211,21 @@ def build(name: str, **kwargs) -> views.Views:
   return factory(name)(**kwargs)
 
 
-def _defaults(recipe: Recipe) -> dict[str, Any]:
-  if recipe.values is _UNTOUCHED:  # there is nothing to choose but the size
-    return {'size': 224}
-  return {'size': 224, **ViewPolicy._field_defaults, **recipe.values}
+def _parameters(recipe: Recipe, own) -> list[inspect.Parameter]:
+  """What a config can set: the fields of its policies, then the maker's own."""
+  if not recipe.kinds:
+    fields = {}
+  elif recipe.values is _UNTOUCHED:  # there is nothing to choose but the size
+    fields = {'size': 224}
+  else:
+    fields = {'size': 224, **ViewPolicy._field_defaults, **recipe.values}
+  own = [p.replace(default=recipe.values.get(p.name, p.default)) for p in own]
+  taken = {p.name for p in own}
+  return [
+    inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=value)
+    for field, value in fields.items()
+    if field not in taken
+  ] + own
 
 
 def _policies(kinds, values) -> list[ViewPolicy]:

@@ -1,4 +1,4 @@
-"""Views: what training and evaluation see of a batch of images."""
+"""Views: what training and evaluation see of a batch."""
 
 import functools
 from collections.abc import Callable
@@ -14,19 +14,20 @@ from sslax.ops.precision import at_least_float32
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_DTYPES = ('bfloat16', 'float32', 'float64')
+DTYPES = ('bfloat16', 'float32', 'float64')
 _WHOLE = {'crop_scale': (1.0, 1.0), 'crop_ratio': (1.0, 1.0)}
 
 
 class Views(NamedTuple):
-  """What training and evaluation see of a batch of images.
+  """What training and evaluation see of a batch.
 
   Attributes:
-    policies: one for each kind of view.
+    policies: one for each kind of view of images or videos.
     apply: (rng, images [B, H, W, 3] uint8) -> a tuple of normalized views
       [B, size, size, 3], one for each crop, in the order of the policies.
       Row i depends only on rng, the crop and image i. Images cropped on the
-      host are [B, V, H, W, 3], and view i is made of [:, i].
+      host are [B, V, H, W, 3], and view i is made of [:, i]. What it takes and
+      gives of other modalities is said where they are made.
     evaluate: images [B, H, W, 3] uint8 -> [B, size, size, 3], the center of
       each image at the first policy's size, normalized as views are.
     unnormalize: a view, or what evaluation sees -> uint8 [B, h, w, 3] for
@@ -48,17 +49,23 @@ class Views(NamedTuple):
     return self.policies[0].size if self.policies else None
 
 
-def _unit_range(images, dtype):
-  """Uint8 -> [0, 1] in the dtype to compute in."""
-  shapes.check(images=(images, 'B H W 3'))
+def unit_range(images, dtype):
+  """Uint8 [..., H, W, 3] -> [0, 1] in the dtype to compute in."""
+  shapes.check(images=(images, '... H W 3'))
   if images.dtype != jnp.uint8:
     raise ValueError(f'images have dtype {images.dtype}; expected uint8')
   return images.astype('float64' if dtype == 'float64' else 'float32') / 255
 
 
-def _normalize(x, mean, std, dtype):
-  mean, std = (jnp.asarray(v, x.dtype)[None, None, None] for v in (mean, std))
+def normalize(x, mean, std, dtype):
+  """Pixels [..., 3] in [0, 1] -> (x - mean) / std, in dtype."""
+  mean, std = _channels(x, mean, std)
   return ((x - mean) / std).astype(dtype)
+
+
+def _channels(x, *values):
+  one = (1,) * (x.ndim - 1) + (3,)
+  return (jnp.asarray(v, x.dtype).reshape(one) for v in values)
 
 
 def _crops(rng, images, policy):
@@ -78,11 +85,11 @@ def _apply(rng, images, *, policies, mean, std, dtype):
     return _apply_to_crops(
       rng, images, policies=policies, mean=mean, std=std, dtype=dtype
     )
-  images = _unit_range(images, dtype)
+  images = unit_range(images, dtype)
   views = []
   for i, policy in enumerate(policies):
     crops = _crops(jax.random.fold_in(rng, i), images, policy)
-    views += [_normalize(crop, mean, std, dtype) for crop in crops]
+    views += [normalize(crop, mean, std, dtype) for crop in crops]
   return tuple(views)
 
 
@@ -119,14 +126,14 @@ def evaluation(
   Returns:
     [B, size, size, 3].
   """
-  x = _unit_range(images, dtype)
+  x = unit_range(images, dtype)
   height, width = x.shape[1:3]
   side = max(1, round(center_ratio * min(height, width)))
   box = augment.Box((height - side) // 2, (width - side) // 2, side, side)
   resize = functools.partial(
     augment.resized_crop, box=box, size=size, interpolation='bicubic'
   )
-  return _normalize(jax.vmap(resize)(x), mean, std, dtype)
+  return normalize(jax.vmap(resize)(x), mean, std, dtype)
 
 
 def unnormalize(view, mean=IMAGENET_MEAN, std=IMAGENET_STD):
@@ -141,8 +148,7 @@ def unnormalize(view, mean=IMAGENET_MEAN, std=IMAGENET_STD):
     [..., 3] uint8.
   """
   x = at_least_float32(view)
-  one = (1,) * (x.ndim - 1) + (3,)
-  mean, std = (jnp.asarray(v, x.dtype).reshape(one) for v in (mean, std))
+  mean, std = _channels(x, mean, std)
   return jnp.round(jnp.clip(x * std + mean, 0, 1) * 255).astype(jnp.uint8)
 
 
@@ -169,7 +175,7 @@ def make(
   policies = tuple(policies)
   for policy in policies:
     check(policy)
-  require(dtype in _DTYPES, 'dtype', dtype, f'one of {", ".join(_DTYPES)}')
+  require(dtype in DTYPES, 'dtype', dtype, f'one of {", ".join(DTYPES)}')
   require(0 < center_ratio <= 1, 'center_ratio', center_ratio, 'in (0, 1]')
   require(len(mean) == 3, 'mean', mean, 'three numbers')
   three = len(std) == 3 and min(std) > 0

@@ -239,3 +239,17 @@ def test_views_say_their_size_and_what_they_read():
   assert _BYOL._replace(policies=()).size is None
   seen = view_recipes.build('plain', size=24).evaluate(_IMAGES)
   np.testing.assert_array_equal(_BYOL.restore(seen), _IMAGES[:, :, 2:26])
+
+
+def test_clip_crops_little_and_changes_no_color():
+  made = view_recipes.build('clip')
+  (policy,) = made.policies
+  assert (policy.crop_scale, policy.interpolation) == ((0.9, 1.0), 'bicubic')
+  chances = [v for k, v in policy._asdict().items() if k.endswith('_prob')]
+  assert chances == [0] * 5
+  small = view_recipes.build('clip', size=24, crop_scale=(1, 1),
+                             crop_ratio=(1, 1))  # fmt: skip
+  (view,) = small.apply(jax.random.key(0), _IMAGES[:, :, :24])
+  gap = np.asarray(small.unnormalize(view)).astype(int) - _IMAGES[:, :, :24]
+  assert np.abs(gap).max() <= 1
+  assert made.reads == 'image'
