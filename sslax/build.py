@@ -56,7 +56,7 @@ def build(config) -> Parts:
     batch_size=config.batch_size,
     held=method.held,
   )
-  extractor = Extractor(views.evaluate, views.policies[0].size, mesh)
+  extractor = Extractor(views.evaluate, views.size, mesh, reads=views.reads)
   return Parts(config, mesh, encoder, method, views, tx, extractor)
 
 
@@ -83,7 +83,7 @@ def load_source(config, split: str) -> sources.Source:
   Raises:
     BadInputError: it does not exist or cannot be read.
   """
-  data, size = config.data, config.views.size
+  data, size = config.data, config.views.get('size')  # sounds have no side
   return sources.load(
     data.name,
     split=split,

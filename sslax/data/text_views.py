@@ -11,8 +11,8 @@ def make(*, num_views: int = 1) -> Views:
   """The tokens of each text as they are, in one view or several equal ones.
 
   `apply` takes tokens [B, L] int32 and gives them num_views times; what differs
-  between two passes of a text (dropout, masks) is the method's. There is no
-  picture.
+  between two passes of a text (dropout, masks) is the method's. `unnormalize`
+  is None: there is no picture.
 
   Args:
     num_views: how many times.
@@ -32,7 +32,7 @@ def make(*, num_views: int = 1) -> Views:
     policies=(),
     apply=lambda rng, tokens: (_checked(tokens),) * num_views,
     evaluate=_checked,
-    unnormalize=lambda tokens: None,
+    unnormalize=None,
     restore=lambda tokens: tokens,
   )
 

@@ -31,7 +31,7 @@ class Views(NamedTuple):
     evaluate: images [B, H, W, 3] uint8 -> [B, size, size, 3], the center of
       each image at the first policy's size, normalized as views are.
     unnormalize: a view, or what evaluation sees -> uint8 [B, h, w, 3] for
-      pictures, or None where there is nothing to look at.
+      pictures; None where there is nothing to look at.
     reads: the key of a batch that `apply` and `evaluate` are given.
     restore: a view -> what a source gives under that key, for baselines.
   """
@@ -39,7 +39,7 @@ class Views(NamedTuple):
   policies: tuple[ViewPolicy, ...]
   apply: Callable[..., tuple[jax.Array, ...]]
   evaluate: Callable[[jax.Array], jax.Array]
-  unnormalize: Callable[[jax.Array], jax.Array | None]
+  unnormalize: Callable[[jax.Array], jax.Array] | None
   reads: str = 'image'
   restore: Callable[[jax.Array], jax.Array] | None = None
 
