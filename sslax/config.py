@@ -29,7 +29,10 @@ KEYS: dict[str, tuple[Any, str]] = {
   'data.name': ('photos', 'source: photos, folder, tfrecord, or a TFDS name'),
   'data.dir': ('', 'TFDS directory; default $TFDS_DATA_DIR'),
   'data.path': ('', 'folder of images, or glob of TFRecord files'),
-  'data.num_examples': (0, 'training examples; 0: as many as the source has'),
+  'data.num_examples': (
+    0,
+    'training examples, as the source has them; 0: to be found',
+  ),
   'data.labels': ('', "'folders': a folder source's sub-folders are labels"),
   'mesh.fsdp': (1, 'devices over which each large parameter is split'),
   'log.every_steps': (20, 'steps between logged lines'),
@@ -62,6 +65,11 @@ def default() -> ConfigDict:
       config[group] = ConfigDict()
     (config[group] if group else config)[name] = value
   return config
+
+
+def group(**values: Any) -> ConfigDict:
+  """Returns a group of keys, such as another `net`, for a recipe to set."""
+  return ConfigDict(values)
 
 
 def factories() -> dict[str, Callable[[str], Callable[..., Any]]]:

@@ -5,6 +5,7 @@ import doctest
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -312,3 +313,76 @@ def test_bad_input_is_named(name, change, message):
   common = {'learning_rate': 0.1, 'batch_size': 256, 'num_steps': 10}
   with pytest.raises(BadInputError, match=message):
     optim.build(name, **{**common, **change})
+
+
+def test_the_learning_rate_drops_at_shares_of_the_run():
+  rate = optim.learning_rate_schedule(
+    1.0, batch_size=256, num_steps=10, warmup_steps=2, drops=(0.6, 0.8)
+  )
+  actual = [float(rate(step)) for step in (0, 1, 2, 5, 6, 7, 8, 9)]
+  expected = [0, 0.5, 1, 1, 0.1, 0.1, 0.01, 0.01]
+  np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+def _held_and_free(**kwargs):
+  """Three steps of AdamW with one parameter held or moving by turns."""
+  rng = np.random.default_rng(0)
+  params, gradients = _tree(rng), [_tree(rng) for _ in range(3)]
+  common = {'batch_size': 256, 'num_steps': 10, 'weight_decay': 0.1}
+  tx = optim.build('adamw', learning_rate=0.1, **common, **kwargs)
+  return params, gradients, _run(tx, params, gradients)[0]
+
+
+def test_a_held_parameter_waits_and_then_starts_as_at_step_0(x64):
+  params, gradients, moved = _held_and_free(held={'predictor': 2})
+  _, _, free = _held_and_free()
+  jax.tree.map(np.testing.assert_array_equal, moved['encoder'], free['encoder'])
+  w, g = (t['predictor']['kernel'] for t in (params, gradients[2]))
+  rate = 0.1 * (np.cos(np.pi * 2 / 10) + 1) / 2
+  first = g / (np.abs(g) + 1e-8)  # Adam's first step, whatever the count
+  expected = w - rate * (first + 0.1 * w)
+  np.testing.assert_allclose(moved['predictor']['kernel'], expected, rtol=1e-9)
+
+
+def test_a_parameter_held_for_ever_never_moves():
+  params, _, moved = _held_and_free(held={'predictor': None})
+  np.testing.assert_array_equal(
+    moved['predictor']['kernel'], params['predictor']['kernel'].astype('f4')
+  )
+
+
+def test_two_players_move_by_turns(x64):
+  params, gradients, _ = _held_and_free()
+  one, _ = _run(
+    optim.build(
+      'sgd', learning_rate=0.1, batch_size=256, num_steps=10,
+      in_turns=('encoder', 'predictor'),
+    ),
+    params, gradients[:1],
+  )  # fmt: skip
+  same = np.array_equal(
+    one['predictor']['kernel'], params['predictor']['kernel']
+  )
+  moved = np.any(
+    one['encoder']['conv']['kernel'] != params['encoder']['conv']['kernel']
+  )
+  assert same
+  assert moved
+
+
+def test_each_gradient_is_clipped_by_its_own_norm(x64):
+  g = {'a': jnp.array([3.0, 4.0]), 'b': jnp.array([0.3])}
+  clipped, _ = optim.clip_each(1.0).update(g, optax.EmptyState())
+  np.testing.assert_allclose(clipped['a'], [0.6, 0.8], rtol=1e-6)
+  np.testing.assert_array_equal(clipped['b'], g['b'])
+
+
+def test_a_reset_starts_the_moments_of_named_parameters_anew():
+  params, gradients, _ = _held_and_free()
+  tx = optim.adamw(0.1)
+  _, state = _run(tx, params, gradients)
+  new = optim.reset(tx, state, params, ('predictor/',))
+  moments = new[0].mu
+  assert not np.any(moments['predictor']['kernel'])
+  assert np.all(moments['encoder']['conv']['kernel'] != 0)
+  assert int(new[0].count) == 3

@@ -17,19 +17,17 @@ def by_size(apply):
     apply: as in Net.
 
   Returns:
-    (params, stats, views, *, train, rng, taps) -> (tuple of outputs, one for
-    each view, stats).
+    (params, stats, views, *, train, rng, **how) -> (tuple of outputs, one for
+    each view, stats); `how` is passed on, such as taps.
   """
 
-  def applied(params, stats, views, *, train, rng=None, taps=()):
+  def applied(params, stats, views, *, train, rng=None, **how):
     outputs = []
     groups = itertools.groupby(views, key=lambda view: view.shape)
     for i, (_, group) in enumerate(groups):
       together, num = interleave(tuple(group))
       key = None if rng is None else jax.random.fold_in(rng, i)
-      made, stats = apply(
-        params, stats, together, train=train, rng=key, taps=taps
-      )
+      made, stats = apply(params, stats, together, train=train, rng=key, **how)
       outputs += separate(made, num)
     return tuple(outputs), stats
 

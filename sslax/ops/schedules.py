@@ -1,6 +1,6 @@
 """Schedules, and the moving average that makes a teacher."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -154,9 +154,11 @@ def learning_rate_schedule(
   warmup_steps: int | None = None,
   warmup_ratio: float | None = None,
   final_ratio: float = 0.0,
+  drops: Sequence[float] = (),
+  drop_factor: float = 0.1,
   reference_batch_size: int | None = 256,
 ) -> Schedule:
-  """Warm-up and cosine to learning_rate · batch_size / 256.
+  """Warm-up and cosine, or steps, from learning_rate · batch_size / 256.
 
   Args:
     learning_rate: at a batch of `reference_batch_size`.
@@ -165,6 +167,9 @@ def learning_rate_schedule(
     warmup_steps: warm-up in steps; default none.
     warmup_ratio: warm-up as a share of num_steps, in place of warmup_steps.
     final_ratio: last learning rate as a share of the peak.
+    drops: shares of num_steps at which the rate is multiplied by drop_factor;
+      with any, it is constant in between and there is no cosine.
+    drop_factor: what a drop multiplies the rate by.
     reference_batch_size: None takes the learning rate as it is.
 
   Returns:
@@ -192,9 +197,25 @@ def learning_rate_schedule(
     )
   warmup = _warmup_steps(num_steps, warmup_steps, warmup_ratio)
   peak = learning_rate * batch_size / (reference_batch_size or batch_size)
+  if drops:
+    at = [round(share * num_steps) for share in drops]
+    return _stairs(peak, at, drop_factor, warmup_steps=warmup)
   return warmup_cosine(
     peak, num_steps=num_steps, warmup_steps=warmup, final=peak * final_ratio
   )
+
+
+def _stairs(base, drops_at, factor, *, warmup_steps) -> Schedule:
+  """A line from 0 over the warm-up, then `base`, times factor at each drop."""
+  rise = linear(0.0, base, num_steps=warmup_steps)
+
+  def schedule(step):
+    step = jnp.asarray(step)
+    num_drops = sum((step >= at).astype(jnp.int32) for at in drops_at)
+    rate = base * jnp.power(factor, num_drops.astype(jnp.result_type(float)))
+    return jnp.where(step < warmup_steps, rise(step), rate)
+
+  return schedule
 
 
 def _warmup_steps(num_steps, steps, ratio):

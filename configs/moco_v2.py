@@ -1,0 +1,88 @@
+"""MoCo v2 (Chen et al. 2020, https://arxiv.org/abs/2003.04297) and MoCo v1.
+
+Recipes, and what each was seen to reach:
+
+  (nothing)     photos, a small ResNet. Not yet run here.
+  :v1           the same with version 1's head, views and temperature
+  :smoke        a few steps of a tiny network, for tests
+  :cifar10      CIFAR-10, the same network. Not yet run here.
+  :imagenet     ResNet-50, batch 256, 200 epochs: 67.5 % linear top-1 in the
+                paper (table 1). Not yet run here.
+  :imagenet_v1  version 1, 200 epochs: 60.6 % linear top-1 (table 1 of v2's
+                paper). Not yet run here.
+"""
+
+from sslax import config as config_lib
+from sslax import recipes
+
+
+def get_config(argument=''):
+  """Returns the recipe of an argument."""
+  return config_lib.recipe(
+    argument,
+    {
+      '': photos,
+      'v1': v1,
+      'smoke': smoke,
+      'cifar10': lambda: recipes.cifar10(photos()),
+      'imagenet': imagenet,
+      'imagenet_v1': imagenet_v1,
+    },
+  )
+
+
+def photos():
+  """Small network, small images: the whole path in minutes."""
+  config = recipes.photos(
+    'moco_v2',
+    hidden_size=128,
+    projection_size=64,
+    queue_size=2048,
+    temperature=0.2,
+    momentum=0.98,
+  )
+  config.net.batch_groups = 4
+  return recipes.small_views(config, 'moco_v2')
+
+
+def v1():
+  """Version 1: a linear head, no blur, temperature 0.07."""
+  config = photos()
+  config.method.update(hidden_size=0, temperature=0.07)
+  return recipes.small_views(config, 'moco_v1')
+
+
+def smoke():
+  """A few steps of a tiny network."""
+  config = recipes.smoke(photos())
+  config.views.size = 16
+  config.method.update(hidden_size=16, projection_size=8, queue_size=24)
+  return config
+
+
+def imagenet():
+  """The official README's command for version 2, at eight devices' groups."""
+  config = recipes.imagenet(
+    'moco_v2',
+    num_epochs=200,
+    batch_size=256,
+    hidden_size=2048,
+    projection_size=128,
+    queue_size=65536,
+    temperature=0.2,
+    momentum=0.999,
+  )
+  config.net.batch_groups = 8
+  config.views.update(name='moco_v2', size=224)
+  config.optim = config_lib.group(
+    name='sgd', learning_rate=0.03, weight_decay=1e-4
+  )
+  return config
+
+
+def imagenet_v1():
+  """Version 1; its rate falls tenfold at epochs 120 and 160, here a cosine."""
+  config = imagenet()
+  config.method.update(hidden_size=0, temperature=0.07)
+  config.views.update(name='moco_v1')
+  return config

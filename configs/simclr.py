@@ -1,0 +1,62 @@
+"""SimCLR: Chen et al. 2020, https://arxiv.org/abs/2002.05709.
+
+Recipes, and what each was seen to reach:
+
+  (nothing)     photos, a small ResNet. Not yet run here.
+  :smoke        a few steps of a tiny network, for tests
+  :cifar10      CIFAR-10, the same network. Not yet run here.
+  :imagenet     ResNet-50, batch 4,096, 1,000 epochs: 69.3 % linear top-1 in
+                the paper (table 6). Not yet run here.
+"""
+
+from sslax import config as config_lib
+from sslax import recipes
+
+
+def get_config(argument=''):
+  """Returns the recipe of an argument."""
+  return config_lib.recipe(
+    argument,
+    {
+      '': photos,
+      'smoke': smoke,
+      'cifar10': lambda: recipes.cifar10(photos()),
+      'imagenet': imagenet,
+    },
+  )
+
+
+def photos():
+  """Small network, small images: the whole path in minutes."""
+  config = recipes.photos(
+    'simclr', hidden_size=256, projection_size=64, temperature=0.2
+  )
+  return recipes.small_views(config, 'simclr', crop_scale=(0.2, 1.0))
+
+
+def smoke():
+  """A few steps of a tiny network."""
+  config = recipes.smoke(photos())
+  config.views.size = 16
+  config.method.update(hidden_size=16, projection_size=8)
+  return config
+
+
+def imagenet():
+  """Section 2.1 and appendix B.6, and the official README's flags."""
+  config = recipes.imagenet(
+    'simclr',
+    num_epochs=1000,
+    batch_size=4096,
+    hidden_size=2048,
+    projection_size=128,
+    temperature=0.1,
+  )
+  config.views.update(name='simclr', size=224)
+  config.optim.update(
+    name='lars',
+    learning_rate=0.3,
+    weight_decay=1e-6,
+    warmup_steps=recipes.steps(10, 4096),
+  )
+  return config
