@@ -65,8 +65,10 @@ def split_rows(mesh: Mesh) -> NamedSharding:
 def state_shardings(mesh: Mesh, tree: Any) -> Any:
   """Returns shardings of parameters, optimizer and method state.
 
-  Without fsdp all is replicated. With it, an array of at least 16,384 elements
-  is split along its largest axis that fsdp divides.
+  A memory bank, an array called `bank` with a row for each example, is split by
+  rows over all devices. Of the rest all is replicated without fsdp; with it, an
+  array of at least 16,384 elements is split along its largest axis that fsdp
+  divides.
 
   Args:
     mesh: from `make_mesh`.
@@ -74,14 +76,17 @@ def state_shardings(mesh: Mesh, tree: Any) -> Any:
   """
   fsdp = mesh.shape['fsdp']
 
-  def rule(leaf):
+  def rule(keys, leaf):
+    path = jax.tree_util.keystr(keys, simple=True, separator='/').split('/')
+    if 'bank' in path and leaf.ndim and leaf.shape[0] % mesh.size == 0:
+      return split_rows(mesh)
     axes = [a for a, n in enumerate(leaf.shape) if n % fsdp == 0]
     if fsdp == 1 or leaf.size < _SMALLEST_SPLIT or not axes:
       return replicated(mesh)
     largest = max(axes, key=lambda a: leaf.shape[a])
     return NamedSharding(mesh, P(*[None] * largest, 'fsdp'))
 
-  return jax.tree.map(rule, tree)
+  return jax.tree_util.tree_map_with_path(rule, tree)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:

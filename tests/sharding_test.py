@@ -25,6 +25,14 @@ def test_fsdp_splits_the_largest_axis_of_large_arrays_alone():
   assert shardings['small'].spec == jax.P()
 
 
+def test_a_memory_bank_is_split_by_rows_over_all_devices():
+  mesh = sharding.make_mesh(2)
+  state = {'bank': np.zeros((16, 3)), 'uneven': {'bank': np.zeros((9, 3))}}
+  shardings = sharding.state_shardings(mesh, state)
+  assert shardings['bank'].spec == jax.P(('data', 'fsdp'))
+  assert shardings['uneven']['bank'].spec == jax.P()
+
+
 def test_feed_keeps_the_order_and_loses_nothing():
   batches = [{'x': np.full((8, 1), i)} for i in range(5)]
   seen = [b['x'] for b in sharding.feed(sharding.make_mesh(), batches)]
