@@ -11,6 +11,7 @@ from sslax.method import Method, encoder_features
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
+from sslax.nets.norm import param_dtype
 from sslax.ops import queue as queues
 from sslax.ops.distance import normalize
 
@@ -82,7 +83,9 @@ def moco_v2(
     rng_params, rng_queue = jax.random.split(rng)
     params, stats = whole.init(rng_params, batch['views'][0])
     teacher, teacher_stats = jax.tree.map(jnp.copy, (params, stats))
-    queue = queues.init(rng_queue, queue_size, projection_size)
+    queue = queues.init(
+      rng_queue, queue_size, projection_size, param_dtype(dtype)
+    )
     return params, MocoState(stats, teacher, teacher_stats, queue)
 
   def keys_of(state, view, rng):
