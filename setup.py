@@ -44,6 +44,7 @@ setuptools.setup(
     'tensorflow-cpu>=2.20; platform_machine == "x86_64"',
     'tensorflow>=2.20; platform_machine != "x86_64"',
     'tensorflow-datasets>=4.9.9',
+    'tokenizers>=0.21',
   ],
   extras_require={
     'test': _TEST + _EXPORT,

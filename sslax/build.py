@@ -84,12 +84,18 @@ def load_source(config, split: str) -> sources.Source:
     BadInputError: it does not exist or cannot be read.
   """
   data, size = config.data, config.views.get('size')  # sounds have no side
-  return sources.load(
+  source = sources.load(
     data.name,
     split=split,
     image_size=size[0] if isinstance(size, tuple | list) else size,
     dir=data.dir or None,
     path=data.path or None,
     labels=data.labels or None,
+    vocabulary=data.vocabulary,
+    text_length=data.text_length,
+    clip_frames=data.clip_frames,
     seed=config.seed,
   )
+  reads = view_recipes.factory(config.views.name).reads
+  sources.check_holds(source, reads, f'views.name={config.views.name}')
+  return source

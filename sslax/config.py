@@ -26,7 +26,7 @@ KEYS: dict[str, tuple[Any, str]] = {
   'net.name': ('resnet', 'encoder'),
   'views.name': ('byol', 'augmentation recipe'),
   'optim.name': ('lars', 'optimizer'),
-  'data.name': ('photos', 'source: photos, folder, tfrecord, or a TFDS name'),
+  'data.name': ('photos', 'source: photos, folder, ..., or a TFDS name'),
   'data.dir': ('', 'TFDS directory; default $TFDS_DATA_DIR'),
   'data.path': ('', 'folder of images, or glob of TFRecord files'),
   'data.num_examples': (
@@ -34,6 +34,9 @@ KEYS: dict[str, tuple[Any, str]] = {
     'training examples, as the source has them; 0: to be found',
   ),
   'data.labels': ('', "'folders': a folder source's sub-folders are labels"),
+  'data.vocabulary': (4096, 'tokens at most, where the source has text'),
+  'data.text_length': (32, 'tokens of a text at most, where it has text'),
+  'data.clip_frames': (16, 'frames of a video, where it has videos'),
   'mesh.fsdp': (1, 'devices over which each large parameter is split'),
   'log.every_steps': (20, 'steps between logged lines'),
   'eval.every_steps': (500, 'steps between evaluations; 0: only at the end'),

@@ -57,11 +57,11 @@ def load(*, split: str, image_size: int, seed: int = 0) -> sources.Source:
   """
   sources.check_split(split)
   rng = np.random.default_rng([seed, sources.SPLITS.index(split)])
-  folder = _folder()
-  images = np.concatenate(
+  images = np.stack(
     [
-      _crops(_part(folder / f, split), COUNTS[split], rng)
-      for f in FILES.values()
+      cut(part, window)
+      for part in parts(split)
+      for window in windows(part, COUNTS[split], rng)
     ]
   )
   labels = np.repeat(np.arange(len(FILES)), COUNTS[split])
@@ -73,6 +73,19 @@ def load(*, split: str, image_size: int, seed: int = 0) -> sources.Source:
     name='photos',
     split=split,
   )
+
+
+def parts(split: str) -> list[Image.Image]:
+  """Returns of each photograph the part that a split may see.
+
+  Args:
+    split: 'train' or 'test'.
+
+  Raises:
+    BadInputError: scikit-image's photographs are not installed.
+  """
+  folder = _folder()
+  return [_part(folder / file, split) for file in FILES.values()]
 
 
 def _folder() -> pathlib.Path:
@@ -100,13 +113,26 @@ def _part(path: pathlib.Path, split: str) -> Image.Image:
   return photograph.crop((left, 0, right, height))
 
 
-def _crops(image: Image.Image, count: int, rng) -> np.ndarray:
-  """Cuts [count, 32, 32, 3] from random windows of random size."""
+def windows(image: Image.Image, count: int, rng) -> list[tuple[int, ...]]:
+  """Draws squares of random size anywhere in an image.
+
+  Args:
+    image: to cut from.
+    count: how many.
+    rng: numpy Generator.
+
+  Returns:
+    (left, top, side) of each, in pixels.
+  """
   sides = np.exp(rng.uniform(*np.log(SCALE), size=count)).round().astype(int)
   xs = rng.integers(0, image.width - sides + 1)
   ys = rng.integers(0, image.height - sides + 1)
-  cut = lambda x, y, s: image.resize(  # noqa: E731
-    (SIZE, SIZE), Image.Resampling.BICUBIC, box=(x, y, x + s, y + s)
-  )
-  windows = zip(xs.tolist(), ys.tolist(), sides.tolist(), strict=True)
-  return np.stack([np.asarray(cut(x, y, s)) for x, y, s in windows])
+  return list(zip(xs.tolist(), ys.tolist(), sides.tolist(), strict=True))
+
+
+def cut(image: Image.Image, window) -> np.ndarray:
+  """Resizes a window (left, top, side) to uint8 [32, 32, 3], antialiased."""
+  x, y, side = window
+  box = (x, y, x + side, y + side)
+  resized = image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box)
+  return np.asarray(resized)

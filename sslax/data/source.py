@@ -18,7 +18,15 @@ WORDS = {  # key of a batch: what its rows are called
   'audio': 'sounds',
   'text': 'texts',
 }
-_NAMES = ('photos', 'folder', 'tfrecord')  # each a module; all else is TFDS
+_OPTIONS = {  # sources that are modules of their own: what each is told
+  'photos': ('image_size', 'seed'),
+  'photo_clips': ('image_size', 'clip_frames', 'seed'),
+  'sounds': ('seed',),
+  'python_docs': ('vocabulary', 'text_length'),
+  'captioned_photos': ('image_size', 'vocabulary', 'text_length', 'seed'),
+  'folder': ('image_size', 'path', 'labels'),
+  'tfrecord': ('image_size', 'path'),
+}
 _REPORT_EVERY = 2000  # files or records between two lines of progress
 
 log = logging.getLogger('sslax.data')
@@ -71,37 +79,44 @@ def load(
   name: str,
   *,
   split: str,
-  image_size: int,
+  image_size: int | None,
   dir: str | None = None,
   path: str | None = None,
   labels: str | None = None,
+  vocabulary: int = 4096,
+  text_length: int = 32,
+  clip_frames: int = 16,
   seed: int = 0,
 ) -> Source:
   """Opens a source by name.
 
   Args:
-    name: `photos`, `folder`, `tfrecord`, or a TFDS name (`cifar10`,
+    name: a module of this package (`builtin_names`), or a TFDS name (`cifar10`,
       `tfds:imagenet2012`, `name/config:1.0.0`).
     split: 'train' or 'test'.
-    image_size: side of the images that the networks will see, in pixels.
+    image_size: side of the images that the networks will see, in pixels; None
+      where there are none.
     dir: where TFDS sets lie; default the variable TFDS_DATA_DIR, then
       ~/tensorflow_datasets.
     path: the folder, or the files as a pattern for `tfrecord`.
     labels: 'folders' takes the names of sub-folders as labels; for `folder`.
-    seed: of the crops of `photos`.
+    vocabulary: tokens at most, where there is text.
+    text_length: tokens of a text at most.
+    clip_frames: frames of a video.
+    seed: of the crops of `photos`, and of all that is made up.
 
   Raises:
     BadInputError: there is no such source, or it cannot be read.
   """
   check_split(split)
-  options = {
-    'photos': {'seed': seed},
-    'folder': {'path': path, 'labels': labels},
-    'tfrecord': {'path': path},
-  }
-  if name in _NAMES:
+  given = {
+    'image_size': image_size, 'dir': dir, 'path': path, 'labels': labels,
+    'vocabulary': vocabulary, 'text_length': text_length,
+    'clip_frames': clip_frames, 'seed': seed,
+  }  # fmt: skip
+  if name in _OPTIONS:
     module = importlib.import_module(f'sslax.data.{name}')
-    return module.load(split=split, image_size=image_size, **options[name])
+    return module.load(split=split, **{k: given[k] for k in _OPTIONS[name]})
   if name == 'arrays':
     raise BadInputError(
       "data.name is 'arrays', which needs arrays in memory: call"
@@ -114,7 +129,7 @@ def load(
 
 def builtin_names() -> tuple[str, ...]:
   """Returns the names that are not TFDS's."""
-  return _NAMES
+  return tuple(_OPTIONS)
 
 
 def check_split(split: str) -> None:

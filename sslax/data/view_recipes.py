@@ -165,6 +165,8 @@ _PAIRS = ('crop_scale', 'crop_ratio', 'blur_sigma')  # a value is two numbers
 def factory(name: str) -> Callable[..., views.Views]:
   """Returns the function that makes the recipe of that name.
 
+  Its attribute `reads` is the key of a batch that its views are made of.
+
   Args:
     name: a key of RECIPES.
 
@@ -189,6 +191,7 @@ def factory(name: str) -> Callable[..., views.Views]:
       return made
     return made._replace(apply=lambda rng, images: (made.evaluate(images),))
 
+  make.reads = recipe.reads
   make.__name__ = name
   make.__doc__ = recipe.source
   if recipe.make is not views.make:
