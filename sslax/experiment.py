@@ -12,6 +12,7 @@ from sslax import (
   checkpoint,
   health,
   init_from,
+  memory,
   pictures,
   preemption,
   refresh,
@@ -265,7 +266,8 @@ def _log(run, pending, clock, monitor) -> health.Sick | None:
     for (step, metrics), metrics in zip(pending, fetched, strict=True)
   ]
   newest = {k: v for k, v in rows[-1].items() if k != 'step'}
-  run.log.scalars(pending[-1][0], {**newest, **clock.read(len(pending))})
+  rates = {**clock.read(len(pending)), 'peak_memory_mib': memory.peak()}
+  run.log.scalars(pending[-1][0], {**newest, **rates})
   sick = monitor(rows)
   if sick:
     run.log.say(sick.sentence)
