@@ -27,12 +27,13 @@ def _sela_sk(x, hp, form):
 
 
 def _swav(x, hp, form):
+  del form
   kwargs = {
     'temperature': hp['temperature'],
     'epsilon': hp['epsilon'],
     'num_iterations': hp['sinkhorn_iterations'],
   }
-  if form.startswith('lightly'):
+  if 'h0' in x:  # lightly: scores of each crop
     scores = numbered(x, 'h') + numbered(x, 'l')
     queue = numbered(x, 'q') or None
     loss = losses.swav(

@@ -63,9 +63,11 @@ def _densecl(x, hp, form):
 
 
 def _detcon(x, hp, form):
-  predictions = targets = x.get('view0'), x.get('view1')
-  if form.startswith('b'):
+  del form
+  if 'p0' in x:  # DetCon-B
     predictions, targets = (x['p0'], x['p1']), (x['t0'], x['t1'])
+  else:
+    predictions = targets = x['view0'], x['view1']
   masks = x['mask0'], x['mask1']
   loss = losses.detcon(
     predictions, targets, masks, temperature=hp['temperature']

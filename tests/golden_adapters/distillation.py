@@ -9,12 +9,13 @@ from sslax.ops.sinkhorn import sinkhorn_codes
 
 
 def _byol(x, hp, form):
-  del hp
   if form.startswith('official'):  # DeepMind: the sum of the two directions
     return {
       'loss': losses.byol(x['p0'], x['z1']) + losses.byol(x['p1'], x['z0'])
     }
   if form.startswith('htdt'):  # no stop-gradient on the target
+    if form.startswith('htdt_nonorm') or not hp.get('normalize', True):
+      return {'loss': jnp.mean((x['p'] - x['z']) ** 2)}
     gap = normalize(x['p']) - normalize(x['z'])
     return {'loss': jnp.mean(jnp.sum(gap * gap, -1))}
   return {'loss': losses.byol(x['p'], x['z'])}
@@ -38,7 +39,8 @@ def numbered(x, letter):
 
 
 def _dino(x, hp, form):
-  if form.startswith('lightly'):
+  del form
+  if 's0' in x:  # lightly: an array a crop
     student, teacher = numbered(x, 's'), numbered(x, 't')
   else:
     student = jnp.split(x['student'], hp['n_crops'])

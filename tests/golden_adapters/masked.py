@@ -54,7 +54,7 @@ def _dinov2_patch(x, hp, form):
   teacher, temperature = x['teacher'], hp['teacher_temp']
   center = jnp.zeros(teacher.shape[-1], teacher.dtype)
   outputs = {}
-  if form.startswith('sinkhorn'):
+  if 'sinkhorn' in form:
     rows = jnp.reshape(teacher, (batch * num, -1))
     codes = sinkhorn_codes(rows, epsilon=temperature, row_mask=jnp.ravel(mask))
     probs = jnp.reshape(codes, teacher.shape)

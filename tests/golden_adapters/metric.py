@@ -13,8 +13,10 @@ def _center(x, hp, form):
 
 def _contrastive_margin(x, hp, form):
   if 'embeddings' in x:  # pytorch-metric-learning: all pairs, linear
+    # Its default is unit rows and the mean over violated pairs.
+    raw = 'unnorm' in form or 'mean' in form
     loss = losses.contrastive_margin_in_batch(
-      x['embeddings'],
+      x['embeddings'] if raw else normalize(x['embeddings']),
       x['labels'],
       positive_margin=hp['pos_margin'],
       negative_margin=hp['neg_margin'],
@@ -69,14 +71,14 @@ def _sentence_transformers(x, hp):
     x['labels'],
     margin=0.0 if 'soft' in mining else hp['margin'],
     mining=names.get(mining, 'hard'),
-    smooth='soft' in mining,
+    smooth='soft' in mining or bool(hp.get('smooth', False)),
     violated_only=mining == 'batch_all',
   )
 
 
 def _lifted(loss):
   def adapter(x, hp, form):
-    raw = form.startswith(('unnorm', 'raw'))
+    raw = 'unnorm' in form or 'raw' in form
     value = loss(
       x['embeddings'] if raw else normalize(x['embeddings']),
       x['labels'],
@@ -94,8 +96,8 @@ def _npair(x, hp, form):
   labels = np.asarray(x['labels'])
   rows = [np.flatnonzero(labels == y)[:2] for y in np.unique(labels)]
   first, second = np.array([r for r in rows if len(r) == 2]).T
-  raw = 'norm' not in form or 'unnorm' in form
-  z = x['embeddings'] if raw else normalize(x['embeddings'])
+  unit = 'default' in form or ('norm' in form and 'unnorm' not in form)
+  z = normalize(x['embeddings']) if unit else x['embeddings']
   return {'loss': losses.npair(z[first], z[second])}
 
 

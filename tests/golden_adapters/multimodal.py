@@ -9,11 +9,10 @@ def _clip(x, hp, form):
 
 
 def _siglip(x, hp, form):
-  del hp
-  if form.startswith('big_vision'):  # other names of the same two scalars
-    scale, bias = x['temperature'], x['bias']
-  else:
-    scale, bias = x['logit_scale'], x['logit_bias']
+  del hp, form
+  # big_vision has other names for the same two scalars.
+  scale = x['temperature'] if 'temperature' in x else x['logit_scale']
+  bias = x['bias'] if 'bias' in x else x['logit_bias']
   return {'loss': losses.siglip(x['image'], x['text'], scale, bias)}
 
 

@@ -80,9 +80,7 @@ def _whitening(x, hp, form):
 
 
 def _wmse(x, hp, form):
-  views = (
-    jnp.split(x['z'], 2) if form.startswith('lightly') else (numbered(x, 'z'))
-  )
+  views = jnp.split(x['z'], 2) if 'z' in x else numbered(x, 'z')
   size = hp['w_size']
   return {'loss': losses.wmse(views, group_size=size, eps=hp['eps'])}
 
