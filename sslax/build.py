@@ -91,6 +91,7 @@ def load_source(config, split: str) -> sources.Source:
     dir=data.dir or None,
     path=data.path or None,
     labels=data.labels or None,
+    text=data.text or None,
     vocabulary=data.vocabulary,
     text_length=data.text_length,
     clip_frames=data.clip_frames,
