@@ -95,6 +95,69 @@ def of_columns(
   )
 
 
+def of_windows(
+  frames: np.ndarray,
+  starts: np.ndarray,
+  num_frames: int,
+  labels: np.ndarray | None = None,
+  **about,
+) -> sources.Source:
+  """Makes a source of windows of videos, which may overlap.
+
+  Args:
+    frames: [F, H, W, 3] uint8, all videos one after the other.
+    starts: [N] first frame of each window.
+    num_frames: of a window.
+    labels: as in `load`.
+    **about: others of `of_columns`.
+  """
+  check(frames=(frames, 'F H W 3'), starts=(starts, 'N'))
+  source = of_columns({'video': np.asarray(starts)}, labels, **about)
+  held = _held({'frames': frames})
+
+  def fetch(indices):
+    tf = sources.tensorflow()
+    rows = source.fetch(indices)
+    shown = rows['video'][:, None] + tf.range(num_frames, dtype=tf.int64)[None]
+    return rows | {'video': tf.gather(held()['frames'], shown)}
+
+  return source._replace(fetch=fetch)
+
+
+def beside(
+  source: sources.Source,
+  columns: Mapping[str, np.ndarray],
+  *,
+  by: str = 'index',
+  **fields,
+) -> sources.Source:
+  """Adds columns to any source.
+
+  Args:
+    source: to add to.
+    columns: by the keys of a batch.
+    by: key of the source whose value is the row of the columns: `index`, or
+      `label` for columns of one row a class.
+    **fields: of Source, to replace.
+  """
+  held = _held(columns)
+
+  def joined(get):
+    def rows_of(i):
+      tf, rows = sources.tensorflow(), get(i)
+      added = {k: tf.gather(v, rows[by]) for k, v in held().items()}
+      return rows | added
+
+    return rows_of
+
+  return source._replace(
+    fetch=joined(source.fetch),
+    read=source.read and joined(source.read),
+    holds=(*source.holds, *columns),
+    **fields,
+  )
+
+
 def _class_names(labels, class_names):
   if not np.issubdtype(labels.dtype, np.integer) or labels.min() < -1:
     raise BadInputError(
@@ -111,16 +174,24 @@ def _class_names(labels, class_names):
   return tuple(class_names)
 
 
-def _fetcher(columns):
+def _held(columns):
+  """Returns a function that gives the columns as tensors, made once."""
+
   @functools.cache
   def tensors():
     tf = sources.tensorflow()
-    with tf.init_scope():  # made once, also when called while tracing
+    with tf.init_scope():  # also when called while tracing
       return {key: tf.constant(column) for key, column in columns.items()}
+
+  return tensors
+
+
+def _fetcher(columns):
+  held = _held(columns)
 
   def fetch(indices):
     tf = sources.tensorflow()
-    rows = {key: tf.gather(held, indices) for key, held in tensors().items()}
+    rows = {key: tf.gather(column, indices) for key, column in held().items()}
     return rows | {'index': indices}
 
   return fetch

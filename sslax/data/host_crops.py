@@ -114,13 +114,19 @@ def center_square(record: dict, size: int):
   return _resized(window(*_center_box(height, width, size)), size)
 
 
-def center_squares(images, size: int):
-  """Does what `center_square` does for uint8 [..., H, W, 3]."""
+def center_squares(images, size: int, share: float = _EVAL_SHARE):
+  """Does what `center_square` does for uint8 [..., H, W, 3].
+
+  Args:
+    images: of one shape.
+    size: S, in pixels.
+    share: of the shorter side that is kept.
+  """
   height, width = images.shape[-3:-1]
   if height == width == size:
     return images
   tf = tensorflow()
-  top, left, side, _ = _center_box(tf.constant(height), width, size)
+  top, left, side, _ = _center_box(tf.constant(height), width, size, share)
   kept = images[..., top : top + side, left : left + side, :]
   frames = _resized(tf.reshape(kept, [-1, *kept.shape[-3:]]), size)
   return tf.reshape(frames, [*images.shape[:-3], size, size, 3])
@@ -142,10 +148,10 @@ def fetcher(read: Callable, image_size: int) -> Callable:
   return fetch
 
 
-def _center_box(height, width, size: int):
+def _center_box(height, width, size: int, share: float = _EVAL_SHARE):
   tf = tensorflow()
   shorter = tf.minimum(height, width)
-  side = tf.cast(tf.round(tf.cast(shorter, tf.float32) * _EVAL_SHARE), tf.int32)
+  side = tf.cast(tf.round(tf.cast(shorter, tf.float32) * share), tf.int32)
   exact = (height == size) & (width == size)
   side = tf.where(exact, size, tf.maximum(side, 1))
   return (height - side) // 2, (width - side) // 2, side, side

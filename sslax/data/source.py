@@ -27,6 +27,9 @@ _OPTIONS = {  # sources that are modules of their own: what each is told
   'folder': ('image_size', 'path', 'labels'),
   'tfrecord': ('image_size', 'path'),
 }
+_TFDS_OPTIONS = (
+  'image_size', 'dir', 'labels', 'vocabulary', 'text_length', 'clip_frames'
+)  # fmt: skip
 _REPORT_EVERY = 2000  # files or records between two lines of progress
 
 log = logging.getLogger('sslax.data')
@@ -83,6 +86,7 @@ def load(
   dir: str | None = None,
   path: str | None = None,
   labels: str | None = None,
+  text: str | None = None,
   vocabulary: int = 4096,
   text_length: int = 32,
   clip_frames: int = 16,
@@ -99,7 +103,9 @@ def load(
     dir: where TFDS sets lie; default the variable TFDS_DATA_DIR, then
       ~/tensorflow_datasets.
     path: the folder, or the files as a pattern for `tfrecord`.
-    labels: 'folders' takes the names of sub-folders as labels; for `folder`.
+    labels: 'folders' takes the names of sub-folders as labels, for `folder`;
+      the name of a class label, for TFDS.
+    text: 'labels' makes a text of the name of each label.
     vocabulary: tokens at most, where there is text.
     text_length: tokens of a text at most.
     clip_frames: frames of a video.
@@ -114,17 +120,22 @@ def load(
     'vocabulary': vocabulary, 'text_length': text_length,
     'clip_frames': clip_frames, 'seed': seed,
   }  # fmt: skip
-  if name in _OPTIONS:
-    module = importlib.import_module(f'sslax.data.{name}')
-    return module.load(split=split, **{k: given[k] for k in _OPTIONS[name]})
   if name == 'arrays':
     raise BadInputError(
       "data.name is 'arrays', which needs arrays in memory: call"
       ' sslax.data.arrays.load(images, labels) from Python'
     )
-  from sslax.data import tfds
-
-  return tfds.load(name, split=split, image_size=image_size, dir=dir)
+  known = name in _OPTIONS
+  module = importlib.import_module(f'sslax.data.{name if known else "tfds"}')
+  options = {k: given[k] for k in _OPTIONS.get(name, _TFDS_OPTIONS)}
+  first = () if known else (name,)
+  source = module.load(*first, split=split, **options)
+  if text is None:
+    return source
+  if text != 'labels':
+    raise BadInputError(f'data.text is {text!r}' + nearest(text, ('labels',)))
+  captions = importlib.import_module('sslax.data.captions')
+  return captions.of_labels(source, vocabulary=vocabulary, length=text_length)
 
 
 def builtin_names() -> tuple[str, ...]:

@@ -3,8 +3,15 @@
 import os
 import pathlib
 
+from sslax.data import (
+  arrays,
+  captions,
+  tfds_columns,
+  tfds_fields,
+  tfrecord,
+  tokenizer,
+)
 from sslax.data import source as sources
-from sslax.data import tfrecord
 from sslax.errors import BadInputError, nearest
 
 # Their `test` split has no labels (all are -1).
@@ -12,42 +19,96 @@ _HIDDEN_TEST_LABELS = ('imagenet2012',)
 
 
 def load(
-  name: str, *, split: str, image_size: int, dir: str | None = None
+  name: str,
+  *,
+  split: str,
+  image_size: int | None,
+  dir: str | None = None,
+  labels: str | None = None,
+  vocabulary: int = 4096,
+  text_length: int = 32,
+  clip_frames: int = 16,
 ) -> sources.Source:
   """Opens a set that TFDS has prepared; nothing is ever downloaded.
 
-  array_record files are read at random as they are; TFRecord files get an
-  offset index, built once and cached.
+  The types of its features say whether it holds images, videos, sounds or
+  texts; a caption beside images comes along as text. array_record files are
+  read at random as they are; TFRecord files get an offset index, built once and
+  cached. Videos, sounds and texts are held in memory.
 
   Args:
     name: `cifar10`, `cifar10:3.0.2` or `name/config`; a prefix `tfds:` is
       allowed. Without a version the newest is taken.
     split: 'train' or 'test'; for sets without a labeled test split, test is
-      their validation split.
+      their validation split. Videos of a single split are split by time.
     image_size: side that evaluation sees, in pixels.
     dir: the directory that holds `name/version`, or the version's own folder;
       default the variable TFDS_DATA_DIR, then ~/tensorflow_datasets.
+    labels: the class label to take; default `label`.
+    vocabulary: tokens at most, learned from the train split.
+    text_length: tokens of a text at most.
+    clip_frames: frames of a video.
 
   Raises:
-    BadInputError: there is no such set, or it holds no images.
+    BadInputError: there is no such set, or it holds nothing to learn from.
   """
   sources.check_split(split)
   sources.tensorflow()
   import tensorflow_datasets as tfds
 
   name = name.removeprefix('tfds:')
-  folder = _locate(name, dir)
-  builder = tfds.builder_from_directory(folder)
-  keys, names = _fields(builder, name)
-  chosen = _split(builder, name, split)
-  return tfrecord.from_records(
-    _records(builder, chosen, name),
-    keys,
-    names,
-    split=chosen,
-    image_size=image_size,
+  builder = tfds.builder_from_directory(_locate(name, dir))
+  fields = tfds_fields.find(builder.info.features, name, labels)
+  if fields.kind in ('image', 'video') and image_size is None:
+    raise BadInputError(
+      f'data.name is {name!r}, which holds {sources.WORDS[fields.kind]}, but'
+      ' these views have no size; views of images or videos would be right'
+    )
+  chosen, by_time = _split(builder, name, split, fields.kind)
+  opened = tfds_columns.Opened(
     name=name,
+    split=split,
+    records=_records(builder, chosen, name),
+    features=builder.info.features,
+    fields=fields,
+    image_size=image_size,
+    clip_frames=clip_frames,
+    by_time=by_time,
   )
+  if fields.texts:
+    train, _ = _split(builder, name, 'train', fields.kind)
+    corpus = opened._replace(records=_records(builder, train, name)).texts()
+    tokens = tokenizer.train(corpus, vocabulary=vocabulary, length=text_length)
+    opened = opened._replace(tokens=tokens)
+  return _MAKERS[fields.kind](opened)
+
+
+def _images(opened: tfds_columns.Opened) -> sources.Source:
+  fields = opened.fields
+  source = tfrecord.from_records(
+    opened.records,
+    tfrecord.Keys(fields.image, fields.label),
+    fields.class_names,
+    split=opened.split,
+    image_size=opened.image_size,
+    name=opened.name,
+  )
+  if not fields.texts:
+    return source
+  return arrays.beside(
+    source,
+    {'text': opened.tokens.encode(opened.texts(fields.texts[:1]))},
+    tokenizer=opened.tokens,
+    prompts=fields.class_names and captions.prompts(fields.class_names),
+  )
+
+
+_MAKERS = {  # first key that a source holds: what makes it
+  'image': _images,
+  'video': tfds_columns.videos,
+  'audio': tfds_columns.sounds,
+  'text': tfds_columns.texts,
+}
 
 
 def _locate(name: str, dir: str | None):
@@ -114,36 +175,17 @@ def _missing(name: str, root, dir: str | None) -> str:
   )
 
 
-def _fields(builder, name: str):
-  """Finds the image and its label among the features."""
-  import tensorflow_datasets as tfds
-
-  features = builder.info.features
-  images = [
-    key
-    for key, feature in features.items()
-    if isinstance(feature, tfds.features.Image)
-    and not isinstance(feature, tfds.features.LabeledImage)
-  ]
-  image = 'image' if 'image' in images else images[0] if images else None
-  if image is None:
-    raise BadInputError(
-      f'data.name is {name!r}, which has no image among its features'
-      f' {", ".join(sorted(features))}'
-    )
-  label = dict(features.items()).get('label')
-  if not isinstance(label, tfds.features.ClassLabel):
-    return tfrecord.Keys(image, None), None
-  return tfrecord.Keys(image, 'label'), tuple(label.names)
-
-
-def _split(builder, name: str, split: str) -> str:
+def _split(builder, name: str, split: str, kind: str) -> tuple[str, bool]:
+  """Returns the split that serves, and whether it is to be split by time."""
   hidden = name.partition(':')[0] in _HIDDEN_TEST_LABELS
   wanted = {'train': ['train'], 'test': ['test', 'validation'][hidden:]}[split]
   available = builder.info.splits
+  filled = [key for key, found in available.items() if found.num_examples]
+  if kind == 'video' and len(filled) == 1:
+    return filled[0], True
   for candidate in wanted:
-    if candidate in available and available[candidate].num_examples:
-      return candidate
+    if candidate in filled:
+      return candidate, False
   raise BadInputError(
     f'data.name is {name!r}, which has no split {" or ".join(wanted)}; it has'
     f' {", ".join(sorted(available))}'
