@@ -1,6 +1,6 @@
 """Sources of TFDS sets without images: videos, sounds and texts in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from sslax.errors import BadInputError
 
 _MOST_BYTES = 2**30  # of decoded frames
 _TRAIN_SHARE = 0.75  # of a video's time, where one split serves both
+_READ_AT_ONCE = 1000  # records
 _DETAIL = 2  # frames are kept at this many times the side that networks see
 
 
@@ -47,14 +48,12 @@ class Opened(NamedTuple):
     names = self.fields.class_names
     return {'name': self.name, 'split': self.split, 'class_names': names}
 
-  def rows(self, keys: Iterable[str | None]) -> Iterator[dict]:
-    """Yields what each record holds under the keys, as TFDS decodes it."""
+  def rows(self, keys: Iterable[str], batch_size: int | None = None):
+    """Yields what each record, or batch, has under the keys, decoded."""
     import tensorflow_datasets as tfds
 
     tf = sources.tensorflow()
-    wanted = tfds.features.FeaturesDict(
-      {key: self.features[key] for key in keys if key}
-    )
+    wanted = tfds.features.FeaturesDict({k: self.features[k] for k in keys})
 
     def get(i):
       return self.records.get(int(i))
@@ -63,14 +62,20 @@ class Opened(NamedTuple):
       data = tf.numpy_function(get, [i], tf.string, stateful=False)
       return wanted.deserialize_example(tf.ensure_shape(data, []))
 
-    rows = tf.data.Dataset.range(self.records.num_records).map(parse)
-    return rows.prefetch(2).as_numpy_iterator()
+    rows = tf.data.Dataset.range(self.records.num_records)
+    rows = rows.map(parse, tf.data.AUTOTUNE, deterministic=True)
+    rows = rows if batch_size is None else rows.batch(batch_size)
+    return rows.prefetch(1).as_numpy_iterator()
 
   def columns(self, keys: Iterable[str | None]) -> dict[str | None, Any]:
-    """Returns a list for each key; None has None."""
+    """Returns the rows of all records for each key; None has None."""
     keys = [key for key in keys if key]
-    rows = list(self.rows(keys))
-    return {None: None, **{key: [row[key] for row in rows] for key in keys}}
+    ragged = any(None in self.features[key].shape for key in keys)
+    rows = list(self.rows(keys, None if ragged else _READ_AT_ONCE))
+    columns = {key: [row[key] for row in rows] for key in keys}
+    if not ragged:  # by batch, which saves most of the time
+      columns = {key: np.concatenate(parts) for key, parts in columns.items()}
+    return {None: None, **columns}
 
   def texts(self, keys: Iterable[str] | None = None) -> list[str]:
     """Returns the texts under some keys, or all texts."""
@@ -119,7 +124,7 @@ def videos(opened: Opened) -> sources.Source:
   """
   fields, window = opened.fields, opened.clip_frames
   frames, starts, labels, total = [], [], [], 0
-  for row in opened.rows([fields.video, fields.label]):
+  for row in opened.rows([key for key in (fields.video, fields.label) if key]):
     video = row[fields.video]
     first, last = _part(len(video), opened)
     own = np.arange(first, last - window + 1, max(1, window // 2))

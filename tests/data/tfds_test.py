@@ -1,11 +1,10 @@
-import json
-
 import numpy as np
 import pytest
 
 from sslax.data import pipeline, tfds
 from sslax.data.source import tensorflow
 from sslax.errors import BadInputError
+from tests.data import tfds_sets
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), dtype=np.uint8)
 
@@ -22,64 +21,21 @@ def prepared(request, tmp_path_factory):
 
 
 def prepare(root, file_format):
-  """Writes what TFDS writes; its own writer needs packages reading does not."""
   import tensorflow_datasets as library
 
-  tensorflow()
-  features = library.features.FeaturesDict(
-    {
-      'image': library.features.Image(shape=(5, 5, 3)),
-      'label': library.features.ClassLabel(names=['cat', 'dog']),
-      'note': library.features.Text(),
-    }
-  )
+  features = {
+    'image': library.features.Image(shape=(5, 5, 3)),
+    'label': library.features.ClassLabel(names=['cat', 'dog']),
+    'note': library.features.Text(),
+  }
   rows = [
-    features.serialize_example(
-      features.encode_example({'image': x, 'label': i % 2, 'note': 'x'})
-    )
-    for i, x in enumerate(IMAGES)
+    {'image': x, 'label': i % 2, 'note': 'x'} for i, x in enumerate(IMAGES)
   ]
   for version, count in (('1.0.0', 2), ('1.10.0', 6), ('1.9.0', 3)):
-    folder = root / 'pets' / version
-    folder.mkdir(parents=True)
-    features.save_config(folder)
     splits = {'train': rows[:count], 'validation': rows[:1]}
-    for split, part in splits.items():
-      name = f'pets-{split}.{file_format}-00000-of-00001'
-      write(str(folder / name), file_format, part)
-    info = describe(version, file_format, splits)
-    (folder / 'dataset_info.json').write_text(json.dumps(info))
+    tfds_sets.write_set(root, 'pets', features, splits, version=version,
+                        file_format=file_format)  # fmt: skip
   return root
-
-
-def describe(version, file_format, splits):
-  template = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
-  return {
-    'name': 'pets',
-    'version': version,
-    'fileFormat': file_format,
-    'splits': [
-      {
-        'name': split,
-        'shardLengths': [str(len(rows))],
-        'numBytes': '1',
-        'filepathTemplate': template,
-      }
-      for split, rows in splits.items()
-    ],
-  }
-
-
-def write(path, file_format, rows):
-  if file_format == 'array_record':
-    from array_record.python import array_record_module
-
-    writer = array_record_module.ArrayRecordWriter(path, 'group_size:1')
-  else:
-    writer = tensorflow().io.TFRecordWriter(path)
-  for row in rows:
-    writer.write(row)
-  writer.close()
 
 
 def load(name, dir, split='train', image_size=5):
