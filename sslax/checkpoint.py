@@ -1,6 +1,9 @@
 """Save and restore, asynchronous and atomic, with orbax."""
 
+import errno
+import os
 import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +14,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from sslax.errors import BadInputError
 
 FOLDER = 'checkpoints'
+_METADATA = 2**20  # bytes of a checkpoint beside its arrays, at most
 
 
 def manager(
@@ -77,9 +81,13 @@ def save(
     train_state: a TrainState.
     about: what json can hold: the config's hash, the seed.
     score: higher is better; None where nothing was evaluated.
+
+  Raises:
+    OSError: the disk has no room for it; nothing is written then.
   """
   if step in checkpoints.all_steps():
     return
+  _check_room(pathlib.Path(checkpoints.directory), train_state)
   checkpoints.save(
     step,
     args=ocp.args.Composite(
@@ -88,6 +96,14 @@ def save(
     ),
     metrics=None if score is None else {'score': float(score)},
   )
+
+
+def _check_room(directory: pathlib.Path, train_state: Any) -> None:
+  """Sees a full disk before a background thread does, in the middle of it."""
+  arrays = sum(leaf.nbytes for leaf in jax.tree.leaves(train_state))
+  needed = arrays + _METADATA
+  if shutil.disk_usage(directory).free < needed:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
 
 
 def restore_latest(

@@ -1,6 +1,7 @@
 """What every command shares: exit codes, and errors in one sentence."""
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,6 +22,10 @@ _BAD_PATH = (
   NotADirectoryError,
   PermissionError,
 )
+_ADVICE = {
+  errno.ENOSPC: '; free some space and start the same command again',
+  errno.EACCES: '; this user may not use it',
+}
 _INTERRUPTED = 'interrupted; the last checkpoint stands'
 
 
@@ -58,17 +63,15 @@ def _explain(error: BaseException) -> tuple[int, str]:
   if isinstance(error, OSError) and error.filename is not None:
     code = BAD_INPUT if isinstance(error, _BAD_PATH) else FAILED
     return code, _os_sentence(error)
+  if os.strerror(errno.ENOSPC) in str(error):  # as tensorstore says it
+    return FAILED, f'{os.strerror(errno.ENOSPC)}{_ADVICE[errno.ENOSPC]}'
   return FAILED, f'{type(error).__name__}: {_first_line(error)}'
 
 
 def _os_sentence(error: OSError) -> str:
   paths = [error.filename, error.filename2]  # renaming has two
   named = ' -> '.join(str(p) for p in paths if p is not None)
-  advice = {
-    errno.ENOSPC: '; free some space and start the same command again',
-    errno.EACCES: '; this user may not use it',
-  }.get(error.errno, '')
-  return f'{named}: {error.strerror}{advice}'
+  return f'{named}: {error.strerror}{_ADVICE.get(error.errno, "")}'
 
 
 def _first_line(error: BaseException) -> str:

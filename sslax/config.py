@@ -318,7 +318,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   """
   lines = []
   for key in sorted({*old, *new}):
-    a, b = old.get(key), new.get(key)
+    default = KEYS.get(key, (None, ''))[0]  # a run may be older than a key
+    a, b = old.get(key, default), new.get(key, default)
     longer = key == 'num_steps' and a is not None and b >= a
     unknown = key == 'data.num_examples' and 0 in (a, b)
     if a != b and not longer and not unknown and not key.startswith(FREE):

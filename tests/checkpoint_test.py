@@ -1,5 +1,7 @@
 """Which checkpoints stay, and which are picked up."""
 
+import shutil
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,3 +53,14 @@ def test_none_that_can_be_read_is_said(tmp_path):
     with pytest.raises(BadInputError, match='none of the checkpoints'):
       checkpoint.restore_latest(checkpoints, like, said.append)
   assert 'checkpoint 1 cannot be read' in said[0]
+
+
+def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
+  usage = shutil.disk_usage(tmp_path)._replace(free=2**20 + 15)
+  monkeypatch.setattr(checkpoint.shutil, 'disk_usage', lambda path: usage)
+  state = {'w': jnp.zeros((4,), jnp.float32)}  # 16 bytes
+  with checkpoint.manager(tmp_path) as checkpoints:
+    with pytest.raises(OSError, match='No space left') as raised:
+      checkpoint.save(checkpoints, 1, state, about={})
+    assert checkpoints.all_steps() == []
+  assert raised.value.filename == str(tmp_path / 'checkpoints')

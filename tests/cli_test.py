@@ -39,6 +39,11 @@ def _full(path='/data/run'):
     (PermissionError(errno.EACCES, 'Permission denied', '/x'), 2, '/x: Permi'),
     (FileNotFoundError(errno.ENOENT, 'No such file', '/y'), 2, '/y: No such'),
     (_full(), 1, '/data/run: No space left on device; free some space'),
+    (
+      ValueError('[28]: No space left on device {x}'),
+      1,
+      'error: No space left',
+    ),
     (OSError('no path'), 1, 'OSError: no path'),
   ],
 )
