@@ -8,12 +8,26 @@ from sslax.ops.distance import normalize
 from sslax.ops.precision import at_least_float32
 
 
+def padded(num_examples, multiple=1024):
+  """Number of rows of a bank that many devices can share equally.
+
+  Args:
+    num_examples: N; the rows after the first N belong to nobody, and are not
+      to be drawn.
+    multiple: what the number of rows is a multiple of.
+
+  >>> padded(50_000), padded(1024)
+  (50176, 1024)
+  """
+  return -(-num_examples // multiple) * multiple
+
+
 def init(rng, num_rows, dim, dtype=jnp.float32):
   """Fills a bank with random unit vectors.
 
   Args:
     rng: a JAX key.
-    num_rows: the number of examples N.
+    num_rows: the number of examples N, or `padded` of it.
     dim: D.
     dtype: of the rows.
 
