@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from sslax import losses
 from sslax.evals.diagnostics import embedding_std
+from sslax.evals.matching import match_accuracy
 from sslax.method import Method, encoder_features
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
@@ -47,11 +48,19 @@ def simclr(
   References:
     Chen et al., A simple framework for contrastive learning of visual
     representations, https://arxiv.org/abs/2002.05709, 2020, equation 1 and
-    algorithm 1; https://github.com/google-research/simclr.
+    algorithm 1; https://github.com/google-research/simclr, tf2/model.py and
+    tf2/objective.py.
+
+  Deviations:
+    The official code sums the losses of the two views: twice this, which LARS
+    sees in biases and normalization parameters only. The projector's last
+    normalization has no scale. The official layers of the projector start with
+    a deviation of 0.01.
   """
   projector = mlp(
     hidden=(hidden_size,) * num_hidden,
     features=projection_size,
+    hidden_bias=False,
     final_bias=False,
     final_norm=True,
     dtype=dtype,
@@ -69,7 +78,10 @@ def simclr(
       params, state.stats, batch['views'], train=True, rng=rng
     )
     value = losses.ntxent(z1, z2, temperature=temperature)
-    metrics = {'embedding_std': embedding_std(z1)}
+    metrics = {
+      'embedding_std': embedding_std(z1),
+      'accuracy': match_accuracy(z1, z2),
+    }
     return value, (SimclrState(stats), metrics)
 
   def update(params, state, *, step):
