@@ -72,7 +72,7 @@ def imagenet():
     temperature=0.2,
     momentum=0.999,
   )
-  config.net.batch_groups = 8
+  config.net.update(batch_groups=8, zero_init_last=False)
   config.views.update(name='moco_v2', size=224)
   config.optim = config_lib.group(
     name='sgd', learning_rate=0.03, weight_decay=1e-4
@@ -81,8 +81,9 @@ def imagenet():
 
 
 def imagenet_v1():
-  """Version 1; its rate falls tenfold at epochs 120 and 160, here a cosine."""
+  """Version 1, the official code's defaults: --schedule 120 160."""
   config = imagenet()
+  config.optim.drops = (0.6, 0.8)
   config.method.update(hidden_size=0, temperature=0.07)
   config.views.update(name='moco_v1')
   return config

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from sslax import losses, optim
 from sslax.evals.diagnostics import embedding_std
+from sslax.evals.matching import match_accuracy
 from sslax.method import Method, encoder_features
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
@@ -109,7 +110,11 @@ def moco_v2(
       queries, keys, state.queue.rows, temperature=temperature
     )
     queue = queues.push(state.queue, keys)
-    metrics = {'embedding_std': embedding_std(queries)}
+    candidates = jnp.concatenate([keys, state.queue.rows])
+    metrics = {
+      'embedding_std': embedding_std(queries),
+      'accuracy': match_accuracy(queries, candidates),
+    }
     state = MocoState(stats, state.teacher, teacher_stats, queue)
     return value, (state, metrics)
 

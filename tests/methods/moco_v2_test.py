@@ -1,12 +1,21 @@
 """MoCo: the official steps, the queue, and who is normalized with whom."""
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sslax import optim
 from sslax.methods.moco_v2 import MocoState, moco_v2
+from sslax.nets import from_linen
+from sslax.nets.norm import BatchNorm
+from sslax.ops.distance import normalize
 from sslax.ops.queue import Queue
 from tests.golden import steps_replay
+from tests.methods import tiny
+
+_BATCH, _GROUPS, _WIDTH = 32, 16, 12
 
 
 def _recorded_method(hyper):
@@ -66,3 +75,90 @@ def test_five_steps_are_those_of_the_official_code(name, x64):
     steps_replay.assert_close(after.metrics['loss'], recorded['loss'][i])
     steps_replay.assert_close(after.params, recorded.tree('student', i + 1))
     steps_replay.assert_close(after.state, _recorded_state(recorded, i + 1))
+
+
+def _method(**kwargs):
+  arguments = {'projection_size': 4, 'hidden_size': 8, 'queue_size': 12}
+  return moco_v2(tiny.encoder(), **{**arguments, **kwargs})
+
+
+def test_the_newest_keys_take_the_place_of_the_oldest_around_the_end():
+  method = _method()
+  batch = {'views': tiny.views(batch=8)}
+  params, state = method.init(jax.random.key(0), batch)
+  _, (once, _) = tiny.call(method, params, state, batch)
+  _, (twice, _) = tiny.call(method, params, once, batch)
+  keys, old = once.queue.rows[:8], state.queue.rows
+  np.testing.assert_array_equal(once.queue.rows[8:], old[8:])
+  np.testing.assert_allclose(twice.queue.rows[8:], keys[:4], rtol=1e-6)
+  np.testing.assert_allclose(twice.queue.rows[:4], keys[4:], rtol=1e-6)
+  np.testing.assert_array_equal(twice.queue.rows[4:8], keys[4:])
+  assert twice.queue.cursor == 4
+
+
+def test_shuffled_rows_come_back_to_their_queries():
+  batch = {'views': tiny.views()}
+  params, state = _method().init(jax.random.key(0), batch)
+  values = [
+    tiny.call(_method(shuffle=shuffle), params, state, batch)[0]
+    for shuffle in (True, False)
+  ]
+  np.testing.assert_allclose(*values, rtol=1e-6)
+
+
+class _Normalized(nn.Module):
+  """Images as they are, batch-normalized in groups."""
+
+  @nn.compact
+  def __call__(self, inputs, train):
+    x = inputs.reshape(len(inputs), -1)
+    return BatchNorm('float32', num_groups=_GROUPS)(x, train)
+
+
+def _half_shared_views(seed):
+  """Views of noise: odd rows are the same in both, even rows have no pair."""
+  first, second = jax.random.normal(
+    jax.random.key(seed), (2, _BATCH, 2, 2, _WIDTH // 4)
+  )
+  odd = jnp.arange(_BATCH).reshape(-1, 1, 1, 1) % 2 == 1
+  return first, jnp.where(odd, first, second)
+
+
+def _leak(shuffle):
+  """How much more like its own key than like others' an even query is.
+
+  Nothing in the image can tell; its own group's statistics could.
+  """
+  encoder = from_linen(_Normalized())
+  method = moco_v2(
+    encoder,
+    projection_size=_WIDTH,
+    hidden_size=0,
+    queue_size=_BATCH,
+    shuffle=shuffle,
+  )
+  batch = {'views': _half_shared_views(0)}
+  params, state = method.init(jax.random.key(0), batch)
+  params['projector']['linear1']['kernel'] = jnp.eye(_WIDTH)
+  state = state._replace(teacher=params)
+  group = np.arange(0, _BATCH, 2) // (_BATCH // _GROUPS)
+
+  @jax.jit
+  def gap(seed):
+    views = _half_shared_views(seed)
+    _, (after, _) = method.loss(
+      params, state, {'views': views}, rng=jax.random.key(seed), step=0
+    )
+    queries, _ = encoder.apply(
+      params['encoder'], state.stats['encoder'], views[0], train=True
+    )
+    similarity = normalize(queries)[::2] @ after.queue.rows[::2].T
+    others = similarity[group[:, None] != group]
+    return jnp.diagonal(similarity).mean() - others.mean()
+
+  return float(np.mean([gap(seed) for seed in range(40)]))
+
+
+def test_only_shuffling_hides_who_was_normalized_together():
+  assert _leak(shuffle=False) > 0.2
+  assert abs(_leak(shuffle=True)) < 0.04
