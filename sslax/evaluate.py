@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
   p = argparse.ArgumentParser(
     prog='python -m sslax.evaluate',
     description='Score the encoder of a run on any source, beside the same'
-    ' encoder at random initialization and centered raw pixels.',
+    ' encoder at random initialization and the input without any learning.',
     epilog=_EPILOG,
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,
@@ -27,8 +27,8 @@ def parser() -> argparse.ArgumentParser:
   p.add_argument(
     '--protocols',
     default='knn,linear',
-    help='comma-separated, of knn, linear, retrieval, rankme'
-    ' (default %(default)s)',
+    help='comma-separated, of knn, linear, retrieval, rankme, sts, zero_shot,'
+    ' text_retrieval (default %(default)s)',
   )
   p.add_argument(
     '--source', help="photos, folder, or a TFDS name; default the run's"
@@ -47,22 +47,24 @@ def main(argv: list[str]) -> int:
   arguments = parser().parse_args(argv)
   import sslax
   from sslax import build, log
-  from sslax.evals import protocols, runner
+  from sslax.evals import runner
 
   encoder = sslax.load(pathlib.Path(arguments.workdir).expanduser())
   config = encoder.config
   _apply(config, arguments)
   sources = [build.load_source(config, split) for split in ('train', 'test')]
   names = tuple(arguments.protocols.split(','))
-  has_labels = sources[0].class_names is not None
-  protocols.select(names, has_labels=has_labels, explicit=True)
+  config.eval.protocols = config.eval.final = names
   run = runner.make(encoder.parts, *sources)
+  run.names(names, explicit=True)
   state, first = encoder.train_state, encoder.at_random_init()
   values = {
     'this run': run.encoder(names, state.params, state.state),
     'random_init': run.encoder(names, first.params, first.state),
-    'raw_pixels': run.raw_pixels(names),
   }
+  for protocol, found in run.beside(names).items():
+    for key, value in found.items():
+      values.setdefault(key, {})[protocol] = value
   log.comparison(values, step=encoder.step)
   return 0
 

@@ -23,19 +23,43 @@ from sslax.lines import append_line, read_lines, write_lines
 
 METRICS = 'metrics.jsonl'
 EVALUATIONS = 'evaluations.jsonl'
-BASELINES = {
+BASELINES = {  # of images; beside() says which ones rows have
   'random_init': 'random initialization',
   'raw_pixels': 'centered raw pixels',
+}
+_OTHER_BASELINES = {
+  'log_mel_stats': 'log-mel statistics',
+  'word_vectors': 'mean random word vectors',
+  'tf_idf': 'tf-idf of tokens',
+  'chance': 'the commonest answer',
 }
 _WORDS = {
   'knn': 'kNN',
   'linear': 'linear probe',
   'retrieval': 'view retrieval',
   'rankme': 'RankMe',
+  'sts': 'sentence similarity',
+  'zero_shot': 'zero-shot',
+  'text_retrieval': 'text retrieval',
 }
 # More effective dimensions are not in themselves a better encoder.
 _NOT_A_SCORE = ('rankme',)
 _WIDTH = 100  # characters, at most
+
+
+def beside(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+  """Returns {baseline: words} of those that rows have; of images if none.
+
+  Args:
+    rows: lines of evaluations.jsonl, or values by the names of baselines.
+  """
+  rows = list(rows)
+  found = {
+    key: words
+    for key, words in {**BASELINES, **_OTHER_BASELINES}.items()
+    if any(row.get(key) is not None for row in rows)
+  }
+  return found if {*found} - {'random_init'} else {**BASELINES, **found}
 
 
 def protocol_name(protocol: str) -> str:
@@ -84,7 +108,10 @@ def baselines(
 ) -> dict[str, dict[str, float | None]]:
   """Returns {protocol: {baseline: value}} of the evaluations that stand."""
   rows = read_lines(pathlib.Path(workdir) / EVALUATIONS)
-  return {r['protocol']: {k: r.get(k) for k in BASELINES} for r in rows}
+  known = {**BASELINES, **_OTHER_BASELINES}
+  return {
+    r['protocol']: {k: v for k, v in r.items() if k in known} for r in rows
+  }
 
 
 def final_rows(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
@@ -170,17 +197,16 @@ class Log:
       protocol: name of the protocol.
       split: that was scored.
       value: of this run.
-      baselines: `random_init` and `raw_pixels` on the same protocol.
+      baselines: `random_init` and others on the same protocol.
     """
     if not self._is_writer:
       return
-    beside = {name: baselines.get(name) for name in BASELINES}
+    words = beside([baselines])
     row = {'step': step, 'protocol': protocol, 'split': split, 'value': value}
-    append_line(self._workdir / EVALUATIONS, {**row, **beside})
+    values = {key: baselines.get(key) for key in words}
+    append_line(self._workdir / EVALUATIONS, {**row, **values})
     self._board.write(step, {f'eval/{protocol}': value})
-    against = ', '.join(
-      f'{BASELINES[k]} {number(v)}' for k, v in beside.items()
-    )
+    against = ', '.join(f'{words[k]} {number(v)}' for k, v in values.items())
     self.say(
       f'step {step}/{self._num_steps}  {protocol_name(protocol)}'
       f' {number(value)} on {split} ({against})'
@@ -268,23 +294,31 @@ def results_table(rows: Iterable[Mapping[str, Any]]) -> Group:
   table = Table(title='results', title_justify='left', title_style='bold')
   for name in ('protocol', 'step'):
     table.add_column(name)
-  for name in ('this run', *BASELINES.values(), 'gain'):
+  baselines = beside(rows)
+  for name in ('this run', *baselines.values(), 'gain'):
     table.add_column(name, justify='right')
   for row in rows:
-    table.add_row(*map(Text, cells(row)))
+    table.add_row(*map(Text, cells(row, baselines)))
   return Group(table, *map(Text, verdicts(rows)))
 
 
-def cells(row: Mapping[str, Any]) -> list[str]:
-  """Returns the cells of a row of the results table, as text."""
+def cells(
+  row: Mapping[str, Any], baselines: Iterable[str] = tuple(BASELINES)
+) -> list[str]:
+  """Returns the cells of a row of the results table, as text.
+
+  Args:
+    row: a line of evaluations.jsonl.
+    baselines: those that the table has, from `beside`.
+  """
   gain = (
     ''
     if row.get('random_init') is None or row['value'] is None
     else (f'{row["value"] - row["random_init"]:+.3f}')
   )
-  beside = ['' if (v := row.get(k)) is None else number(v) for k in BASELINES]
+  others = ['' if (v := row.get(k)) is None else number(v) for k in baselines]
   name = f'{protocol_name(row["protocol"])} ({row.get("split", "test")})'
-  return [name, str(row['step']), number(row['value']), *beside, gain]
+  return [name, str(row['step']), number(row['value']), *others, gain]
 
 
 def verdicts(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -298,11 +332,11 @@ def _verdicts(row: Mapping[str, Any]) -> list[str]:
     return [f'{word} is not finite.']
   if row['protocol'] in _NOT_A_SCORE:
     return []
-  beside = {words: row.get(key) for key, words in BASELINES.items()}
+  others = {words: row.get(key) for key, words in beside([row]).items()}
   return [
     f'{word} {number(value)} {"is below" if value < other else "only equals"}'
     f' {words} {number(other)}.'
-    for words, other in beside.items()
+    for words, other in others.items()
     if other is not None and value <= other
   ]
 
@@ -322,7 +356,7 @@ def comparison(
   """Prints the results of an evaluation that belongs to no log.
 
   Args:
-    values: 'this run', 'random_init', 'raw_pixels' -> {protocol: value}.
+    values: 'this run', 'random_init', ... -> {protocol: value}.
     step: steps taken by the encoder.
     split: that was scored.
   """
@@ -333,7 +367,7 @@ def comparison(
         'protocol': protocol,
         'split': split,
         'value': value,
-        **{k: values[k][protocol] for k in BASELINES if k in values},
+        **{k: v.get(protocol) for k, v in values.items() if k != 'this run'},
       }
       for protocol, value in values['this run'].items()
     )

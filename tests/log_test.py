@@ -242,3 +242,22 @@ def test_settings_list_key_default_and_help(capsys):
 )
 def test_duration(seconds, text):
   assert log.duration(seconds) == text
+
+
+def test_rows_of_another_modality_have_their_own_baselines(tmp_path, capsys):
+  heard = {'random_init': 0.3, 'log_mel_stats': 0.7}
+  with _open(tmp_path) as this:
+    this.evaluation(0, 'knn', 'test', 0.5, heard)
+    this.evaluation(0, 'zero_shot', 'test', 0.5, {'chance': 0.1})
+  rows = log.read_lines(tmp_path / log.EVALUATIONS)
+  assert 'raw_pixels' not in rows[0]
+  assert log.baselines(tmp_path) == {
+    'knn': heard, 'zero_shot': {'chance': 0.1}
+  }  # fmt: skip
+  assert list(log.beside(rows)) == ['random_init', 'log_mel_stats', 'chance']
+  assert list(log.beside([{}])) == list(log.BASELINES)
+  assert log.verdicts(rows) == ['kNN 0.500 is below log-mel statistics 0.700.']
+  log.results(tmp_path)
+  out = capsys.readouterr().out
+  assert 'log-mel' in out
+  assert 'pixels' not in out

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sslax import sharding
@@ -12,7 +11,7 @@ from sslax.data import pipeline
 from sslax.data.source import Source
 from sslax.ops.precision import at_least_float32
 
-_RAW_SIZE = 32  # pixels; raw pixels of larger images are compared at this size
+_COLUMN_ROWS = 1024  # at a time
 
 
 class Extractor(NamedTuple):
@@ -98,9 +97,16 @@ def of_array(mesh, embed: Callable, examples: np.ndarray) -> np.ndarray:
   return sharding.to_host(embed(placed))[: len(examples)]
 
 
-def raw_pixels(images):
-  """Flattens uint8 images [B, H, W, 3] at 32 pixels or less: [B, D]."""
-  b, h, w, c = images.shape
-  size = (b, min(h, _RAW_SIZE), min(w, _RAW_SIZE), c)
-  pixels = images.astype(jnp.float32) / 255
-  return jax.image.resize(pixels, size, 'linear').reshape(b, -1)
+def column(source: Source, key: str) -> np.ndarray:
+  """Reads what every example of a source has under a key, on every process.
+
+  Args:
+    source: whose `fetch` gives the key.
+    key: of a batch, such as 'score'.
+
+  Returns:
+    [N, ...].
+  """
+  size = min(_COLUMN_ROWS, source.num_examples)
+  batches = pipeline.epoch(source, batch_size=size)
+  return np.concatenate([batch[key][batch['mask']] for batch in batches])
