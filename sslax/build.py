@@ -37,16 +37,15 @@ def build(config) -> Parts:
   if config.dtype == 'float64':
     jax.config.update('jax_enable_x64', True)
   mesh = sharding.make_mesh(config.mesh.fsdp)
-  encoder = _make('net', nets.factory, config, dtype=config.dtype)
-  method = _make(
-    'method',
-    methods.factory,
-    config,
-    encoder,
-    num_steps=config.num_steps,
-    num_examples=config.data.num_examples,
-    dtype=config.dtype,
-  )
+  known = {
+    'num_steps': config.num_steps,
+    'num_examples': config.data.num_examples,
+    'vocab_size': config.data.vocabulary,
+    'max_length': config.data.text_length,
+    'dtype': config.dtype,
+  }
+  encoder = _make('net', nets.factory, config, **known)
+  method = _make('method', methods.factory, config, encoder, **known)
   views = _make('views', view_recipes.factory, config, dtype=config.dtype)
   tx = _make(
     'optim',

@@ -53,8 +53,8 @@ KEYS: dict[str, tuple[Any, str]] = {
 FREE = ('mesh.', 'log.', 'eval.', 'checkpoint.', 'health.', 'data.dir')
 # Arguments that the experiment passes to factories itself.
 _GIVEN = (
-  'encoder', 'num_steps', 'num_examples', 'dtype', 'batch_size', 'held',
-  'times', 'taps',
+  'encoder', 'num_steps', 'num_examples', 'vocab_size', 'max_length', 'dtype',
+  'batch_size', 'held', 'times', 'taps',
 )  # fmt: skip
 _PLAIN = (bool, int, float, str, tuple, type(None))
 _DTYPES = ('float32', 'bfloat16', 'float64')

@@ -98,6 +98,12 @@ class Method(NamedTuple):
   pictures: Callable[..., tuple[Picture, ...]] | None = None
 
 
+def unchanged(params, state, *, step):
+  """The `update` of a method that changes nothing after the optimizer."""
+  del step
+  return params, state
+
+
 def encoder_features(encoder: Net):
   """Returns `features` of a method whose features are its encoder's output.
 

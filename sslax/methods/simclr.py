@@ -24,6 +24,7 @@ def simclr(
   hidden_size: int = 2048,
   projection_size: int = 128,
   num_hidden: int = 1,
+  final_norm: bool = True,
   temperature: float = 0.1,
   dtype: str = 'float32',
 ) -> Method:
@@ -39,6 +40,7 @@ def simclr(
     hidden_size: width of the projector's hidden layers.
     projection_size: size of the embedding z.
     num_hidden: hidden layers of the projector; SimCLR v2 has two.
+    final_norm: whether z is batch-normalized, in the place of a bias.
     temperature: of the softmax.
     dtype: compute dtype of the projector.
 
@@ -61,8 +63,8 @@ def simclr(
     hidden=(hidden_size,) * num_hidden,
     features=projection_size,
     hidden_bias=False,
-    final_bias=False,
-    final_norm=True,
+    final_bias=not final_norm,
+    final_norm=final_norm,
     dtype=dtype,
   )
   whole = chain(encoder=encoder, projector=projector)

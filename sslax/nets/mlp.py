@@ -20,6 +20,7 @@ def mlp(
   hidden_bias: bool = True,
   final_bias: bool = True,
   final_norm: bool = False,
+  final_affine: bool = False,
   dtype: str = 'float32',
 ) -> Net:
   """Multilayer perceptron: (linear, norm, ReLU) for each hidden layer, linear.
@@ -36,6 +37,7 @@ def mlp(
       projector and predictor have none there.
     final_norm: normalizes the output too, without scale and bias, as the
       projectors of SimSiam and MoCo v3 do.
+    final_affine: whether that normalization has scale and bias after all.
     dtype: compute dtype: 'float32', 'bfloat16' or 'float64'. Parameters and
       statistics are in at least float32.
 
@@ -73,6 +75,7 @@ def mlp(
       hidden_bias=hidden_bias,
       final_bias=final_bias,
       final_norm=final_norm,
+      final_affine=final_affine,
       dtype=compute_dtype(dtype),
     )
   )
@@ -85,6 +88,7 @@ class _Mlp(nn.Module):
   hidden_bias: bool
   final_bias: bool
   final_norm: bool
+  final_affine: bool
   dtype: Any
 
   @nn.compact
@@ -96,7 +100,7 @@ class _Mlp(nn.Module):
     last = len(self.hidden) + 1
     x = self._linear(self.features, self.final_bias, f'linear{last}')(x)
     if self.final_norm:
-      x = self._norm(x, train, f'norm{last}', affine=False)
+      x = self._norm(x, train, f'norm{last}', affine=self.final_affine)
     return x
 
   def _linear(self, size, bias, name):
