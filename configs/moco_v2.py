@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: kNN 0.846, linear probe 0.874; random
+                initialization 0.758 and 0.744
   :v1           the same with version 1's head, views and temperature
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
@@ -10,6 +11,12 @@ Recipes, and what each was seen to reach:
                 paper (table 1). Not yet run here.
   :imagenet_v1  version 1, 200 epochs: 60.6 % linear top-1 (table 1 of v2's
                 paper). Not yet run here.
+
+Of https://github.com/facebookresearch/moco, README.md has the commands (--lr
+0.03 --batch-size 256, eight devices; version 2: --mlp --moco-t 0.2 --aug-plus
+--cos), main_moco.py the rest (--epochs 200 --schedule 120 160 --wd 1e-4
+--moco-dim 128 --moco-k 65536 --moco-m 0.999 --moco-t 0.07). With that code its
+authors measured 67.5 +- 0.1 % and 60.8 +- 0.2 %.
 """
 
 from sslax import config as config_lib
@@ -61,7 +68,10 @@ def smoke():
 
 
 def imagenet():
-  """The official README's command for version 2, at eight devices' groups."""
+  """The official README's command for version 2, at eight devices' groups.
+
+  Its cosine moves once an epoch, here at each step.
+  """
   config = recipes.imagenet(
     'moco_v2',
     num_epochs=200,

@@ -53,10 +53,11 @@ def smoke():
 
 
 def imagenet():
-  """The paper's best recipe, without its multi-crop variant.
+  """The paper's recipe. There is no official code.
 
-  There is no official code, and the paper gives these in its section on
-  training.
+  The networks are as lightly quotes the paper in models/modules/heads.py.
+  Views, learning rate, decay and queue size are yet to be checked against the
+  paper's text.
   """
   config = recipes.imagenet(
     'nnclr',
