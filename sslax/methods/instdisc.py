@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from sslax import losses
 from sslax.errors import BadInputError
 from sslax.evals.diagnostics import embedding_std
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -123,10 +123,6 @@ def instdisc(
     bank = memory_bank.update(state.bank, index, z, momentum)
     return value, (InstdiscState(stats, bank, normalizer), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   features = encoder_features(encoder)
   safeguard = 'the noise samples, and a bank whose rows differ'
-  return Method(init, loss, update, features, safeguard=safeguard)
+  return Method(init, loss, unchanged, features, safeguard=safeguard)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from sslax import losses
 from sslax.evals.diagnostics import embedding_std
 from sslax.evals.matching import match_accuracy
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.multi_crop import by_size
@@ -110,10 +110,6 @@ def nnclr(
     queue = queues.push(state.queue, normalize(z[0]))
     return value, (NnclrState(stats, queue), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   features = encoder_features(encoder)
   safeguard = 'the negatives, and a support set that is large and moves on'
-  return Method(init, loss, update, features, safeguard=safeguard)
+  return Method(init, loss, unchanged, features, safeguard=safeguard)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from sslax import losses
 from sslax.evals.diagnostics import embedding_std
 from sslax.evals.matching import match_accuracy
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.multi_crop import by_size
@@ -86,10 +86,6 @@ def simclr(
     }
     return value, (SimclrState(stats), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   features = encoder_features(encoder)
   safeguard = 'the negatives: the batch is too small or the temperature wrong'
-  return Method(init, loss, update, features, safeguard=safeguard)
+  return Method(init, loss, unchanged, features, safeguard=safeguard)
