@@ -51,6 +51,7 @@ def main(argv: list[str]) -> int:
 
   encoder = sslax.load(pathlib.Path(arguments.workdir).expanduser())
   config = encoder.config
+  check_words(encoder.parts, arguments.source)
   _apply(config, arguments)
   sources = [build.load_source(config, split) for split in ('train', 'test')]
   names = tuple(arguments.protocols.split(','))
@@ -67,6 +68,27 @@ def main(argv: list[str]) -> int:
       values.setdefault(key, {})[protocol] = value
   log.comparison(values, step=encoder.step)
   return 0
+
+
+def check_words(parts, source: str | None) -> None:
+  """Refuses to read the text of another source than the run's own.
+
+  Tokens are learned from a source, and mean other words in another.
+
+  Args:
+    parts: of the run, from sslax.build.
+    source: name of the source to evaluate on, or None for the run's.
+
+  Raises:
+    BadInputError: the encoder reads text, and the source is another.
+  """
+  own = parts.config.data.name
+  reads_text = parts.views.reads == 'text' or 'text' in parts.method.towers
+  if reads_text and source not in (None, own):
+    raise BadInputError(
+      f'--source={source}, but this encoder reads text, whose tokens were'
+      f' learned from {own}; --source={own} would be right'
+    )
 
 
 def _apply(config, arguments) -> None:
