@@ -6,7 +6,7 @@ import jax
 
 from sslax import losses
 from sslax.evals.diagnostics import embedding_std
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -79,10 +79,6 @@ def barlow_twins(
     }
     return value, (BarlowTwinsState(stats), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   features = encoder_features(encoder)
   safeguard = 'the off-diagonal term: off_diagonal_weight is too small'
-  return Method(init, loss, update, features, safeguard=safeguard)
+  return Method(init, loss, unchanged, features, safeguard=safeguard)
