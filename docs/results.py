@@ -22,13 +22,14 @@ _HEAD = """\
 Written by `python docs/results.py` from the folders of finished runs. Small
 networks and short runs on CPUs: read them as "it learns", not as the methods'
 worth. `kNN` is weighted, k = 20, all of train as the bank, and `linear` a probe
-on frozen features, both on the test split; beside them the same network at
-random initialization and centered raw pixels. `images/s` and the time are
-those of the training steps, on the machine that made the row.
+on frozen features, both on the test split. A gain is over the same network at
+random initialization; `no learning` is the kNN score of the input itself
+(centered raw pixels, statistics of a spectrogram, word vectors). `images/s` and
+the time are those of the training steps, on the machine that made the row.
 """
 _COLUMNS = (
   'method', 'network', 'images seen', 'kNN', 'gain', 'linear', 'gain',
-  'raw pixels', 'images/s', 'minutes', 'peak MiB', 'seed',
+  'no learning', 'images/s', 'minutes', 'peak MiB', 'seed',
 )  # fmt: skip
 
 
@@ -67,19 +68,25 @@ def cells(row: Row) -> list[str]:
   speed = float(np.median(rates)) if rates else float('nan')
   seen = config['num_steps'] * config['batch_size']
   peak = max(m.get('peak_memory_mib', 0) for m in row.metrics)
-  raw = row.final.get('knn', {}).get('raw_pixels')
+  blind = _baselines(row.final.get('knn', {}))
   return [
     config['method']['name'],
     config['net']['name'],
     f'{seen:,}',
     *_score(row, 'knn'),
     *_score(row, 'linear'),
-    '' if raw is None else f'{raw:.3f}',
+    f'{max(blind.values()):.3f}' if blind else '',
     f'{speed:,.0f}',
     f'{seen / speed / 60:.1f}',
     f'{peak:,.0f}',
     str(config['seed']),
   ]
+
+
+def _baselines(found: dict[str, Any]) -> dict[str, float]:
+  """Returns what stands beside a score, the random initialization excepted."""
+  own = ('step', 'protocol', 'split', 'value', 'random_init')
+  return {k: v for k, v in found.items() if k not in own and v is not None}
 
 
 def _score(row: Row, protocol: str) -> list[str]:
@@ -97,8 +104,10 @@ def _others(row: Row) -> list[str]:
     f'- {name}, {protocol}: {found["value"]:.3f}; '
     + ', '.join(
       f'{key.replace("_", " ")} {value:.3f}'
-      for key, value in found.items()
-      if isinstance(value, float) and key != 'value'
+      for key, value in {
+        'random_init': found['random_init'],
+        **_baselines(found),
+      }.items()
     )
     for protocol, found in row.final.items()
     if protocol not in ('knn', 'linear')

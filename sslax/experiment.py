@@ -238,12 +238,10 @@ def _baselines(run) -> Callable[[Iterable[str]], dict[str, dict[str, float]]]:
     missing = [name for name in names if name not in known]
     if missing:
       first = run.fresh()
-      values = {
-        'random_init': run.runner.encoder(missing, first.params, first.state),
-        'raw_pixels': run.runner.raw_pixels(missing),
-      }
+      random = run.runner.encoder(missing, first.params, first.state)
+      beside = run.runner.beside(missing)
       for name in missing:
-        known[name] = {k: v[name] for k, v in values.items()}
+        known[name] = {'random_init': random[name], **beside[name]}
     return known
 
   return baselines

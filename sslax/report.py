@@ -21,8 +21,6 @@ from sslax.page import PAGE, charts, section
 
 __all__ = ('Extra', 'Neighbors', 'Pictures', 'headline', 'write')
 
-_BASELINE_KINDS = {'random_init': 'before', 'raw_pixels': 'second'}
-
 
 def write(
   workdir: str | pathlib.Path, pictures: Pictures | None = None
@@ -112,7 +110,7 @@ def headline(final: Sequence[Mapping[str, Any]]) -> str:
     return f'After training, {word} is not finite.'
   differences = [
     _difference(row['value'], other, words)
-    for key, words in log.BASELINES.items()
+    for key, words in log.beside([row]).items()
     if (other := row.get(key)) is not None
   ]
   sentence = f'After training, {word} is {log.number(row["value"])}'
@@ -133,9 +131,9 @@ def _results(rows, final) -> str:
   )
   return section(
     'What it learned',
-    'The same protocol on three encodings of the same images: this run, the'
-    ' same encoder before training, and raw pixels with the training mean'
-    ' subtracted. A run that learned stays above both.',
+    'The same protocol on several encodings of the same examples: this run, the'
+    ' same encoder before training, and the input without any learning. A run'
+    ' that learned stays above all others.',
     _results_table(final),
     warnings,
     charts(*curves),
@@ -145,11 +143,12 @@ def _results(rows, final) -> str:
 def _results_table(final) -> str:
   if not final:
     return ''
-  names = ('protocol', 'step', 'this run', *log.BASELINES.values(), 'gain')
+  baselines = log.beside(final)
+  names = ('protocol', 'step', 'this run', *baselines.values(), 'gain')
   head = ''.join(f'<th scope="col">{html.escape(n)}</th>' for n in names)
   rows = ''
   for row in final:
-    first, *rest = map(html.escape, log.cells(row))
+    first, *rest = map(html.escape, log.cells(row, baselines))
     cells = ''.join(f'<td>{cell}</td>' for cell in rest)
     rows += f'<tr><th scope="row">{first}</th>{cells}</tr>'
   return (
@@ -166,8 +165,8 @@ def _curve(rows, protocol, split) -> str:
   if len(mine) < 2:
     return ''
   levels = [
-    Level(words, mine[-1][key], _BASELINE_KINDS[key])
-    for key, words in log.BASELINES.items()
+    Level(words, mine[-1][key], 'before' if key == 'random_init' else 'second')
+    for key, words in log.beside(mine[-1:]).items()
     if mine[-1].get(key) is not None
   ]
   line = Line('this run', [r['step'] for r in mine], [r['value'] for r in mine])

@@ -1,7 +1,6 @@
 """Runs protocols on an encoder and on what its scores stand beside."""
 
 import functools
-import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -36,13 +35,6 @@ class Runner(NamedTuple):
   names: Callable[..., tuple[str, ...]]
   encoder: Callable[[Iterable[str], Any, Any], Values]
   beside: Callable[[Iterable[str]], dict[str, Values]]
-
-  def raw_pixels(self, names: Iterable[str]) -> Values:
-    """Returns the first baseline of each protocol."""
-    return {
-      name: next(iter(values.values()), math.nan)
-      for name, values in self.beside(names).items()
-    }
 
 
 class _Embedders(NamedTuple):
