@@ -67,12 +67,11 @@ def mmcl(
     )
   z1, z2 = at_least_float32(z1, z2)
   z1, z2 = distance.normalize(z1), distance.normalize(z2)
-  delta = _dual_matrices(_KERNELS[kernel](z1, z1, sigma), ridge)
+  k = jax.lax.stop_gradient(_KERNELS[kernel](z1, z1, sigma))
   if solver == 'inverse':
-    twos = jnp.full((num, num, 1), 2, delta.dtype)
-    alpha = jnp.clip(jnp.linalg.solve(delta, twos)[:, :, 0], 0, bound)
+    alpha = jnp.clip(_inverse_duals(k, ridge), 0, bound)
   else:
-    alpha = _projected_gradient(delta, bound, num_iterations)
+    alpha = _projected_gradient(k, ridge, bound, num_iterations)
   # The anchor itself is no negative.
   alpha = jnp.where(jnp.eye(num, dtype=bool), 0, alpha)
   alpha = jax.lax.stop_gradient(alpha)
@@ -81,31 +80,55 @@ def mmcl(
   return jnp.mean(push - jnp.sum(alpha, 1) * jnp.diagonal(cross))
 
 
-def _dual_matrices(k, ridge):
-  """[B, B, B] Δ of each anchor; its own row and column are the identity's."""
-  k = jax.lax.stop_gradient(k)
-  num = k.shape[0]
-  eye = jnp.eye(num, dtype=k.dtype)
-  own = jnp.diagonal(k)[:, None, None]
-  delta = k[None] + own - k[:, :, None] - k[:, None, :] + ridge * eye[None]
-  anchor = jnp.eye(num, dtype=bool)
-  touched = anchor[:, :, None] | anchor[:, None, :]
-  return jnp.where(touched, jnp.broadcast_to(eye[None], delta.shape), delta)
+def _inverse_duals(k, ridge):
+  """[B, B] 2·Δ_i⁻¹·1 of every anchor i, from R = (K + ρI)⁻¹ alone.
+
+  Δ_i is K + ρI less its row and column i, plus a matrix of rank two, and both
+  changes of an inverse are known. Together, with r = R·1 and t = 1ᵀR·1:
+  2 (r_i r_n − t R_in) / (t + ρ (r_i² − t R_ii)).
+  """
+  identity = jnp.eye(k.shape[0], dtype=k.dtype)
+  inverse = jnp.linalg.inv(k + ridge * identity)
+  rows = jnp.sum(inverse, 1)
+  total = jnp.sum(rows)
+  scale = total + ridge * (rows**2 - total * jnp.diagonal(inverse))
+  return 2 * (rows[:, None] * rows[None, :] - total * inverse) / scale[:, None]
 
 
-def _projected_gradient(delta, bound, num_iterations):
+def _projected_gradient(k, ridge, bound, num_iterations):
   """Minimizes ½αᵀΔα − 2·1ᵀα over the box [0, C] for each anchor."""
-  step = 1 / jnp.max(jnp.sum(jnp.abs(delta), -1), -1)[:, None]
+  anchor = jnp.eye(k.shape[0], dtype=bool)
+  own = jnp.diagonal(k)[:, None]
+  step = 1 / (_frobenius(k) + ridge)[:, None]
+
+  def slope(alpha):  # Δα − 2, where α of the anchor is zero
+    total = jnp.sum(alpha, 1, keepdims=True)
+    shared = jnp.sum(k * alpha, 1, keepdims=True)
+    product = alpha @ k + (own - k) * total - shared + ridge * alpha
+    return jnp.where(anchor, 0, product - 2)
 
   def advance(i, state):
     alpha, ahead = state
-    slope = jnp.einsum('bnm,bm->bn', delta, ahead) - 2
-    new = jnp.clip(ahead - step * slope, 0, bound)
+    new = jnp.clip(ahead - step * slope(ahead), 0, bound)
     share = jnp.asarray(i, alpha.dtype) / (i + 3)
     return new, new + share * (new - alpha)
 
-  zero = jnp.zeros(delta.shape[:2], delta.dtype)
+  zero = jnp.zeros_like(k)
   return jax.lax.fori_loop(0, num_iterations, advance, (zero, zero))[0]
+
+
+def _frobenius(k):
+  """[B] norms of the matrices K(n, m) + K(i, i) − K(i, n) − K(i, m).
+
+  Each bounds its matrix's largest eigenvalue. The sum is taken around the
+  mean, which the difference of features does not know.
+  """
+  k = k - jnp.mean(k, 0, keepdims=True)
+  k = k - jnp.mean(k, 1, keepdims=True)
+  num, own = k.shape[0], jnp.diagonal(k)
+  # Rows of the centered K sum to zero, which leaves four squares.
+  rows = jnp.sum(k * k, 1)
+  return jnp.sqrt(jnp.sum(rows) + num * (2 * rows + num * own**2))
 
 
 _KERNELS = {
