@@ -220,19 +220,59 @@ def triplet_in_batch(
   0.35
   """
   shapes.check(embeddings=(embeddings, 'B D'), labels=(labels, 'B'))
-  if mining not in _MINING:
-    raise ValueError(f'mining is {mining!r}; expected one of {[*_MINING]}')
+  if mining not in ('all', *_MINING):
+    names = ['all', *_MINING]
+    raise ValueError(f'mining is {mining!r}; expected one of {names}')
   gaps = distance.distances(embeddings, embeddings)
-  violation, exists = _MINING[mining](gaps, *label_masks(labels))
+  pairs = label_masks(labels)
+  if mining == 'all':
+    sums = _smooth_sums if smooth else _hinge_sums
+    total, violated = sums(gaps, *pairs, margin)
+    num_positives, num_negatives = (
+      jnp.sum(mask, 1, dtype=gaps.dtype) for mask in pairs
+    )
+    count = violated if violated_only else num_positives @ num_negatives
+    return total / jnp.maximum(count, 1)
+  violation, exists = _MINING[mining](gaps, *pairs)
   losses = _hinge(violation + margin, smooth)
   if violated_only:
     exists = exists & (losses > 0)
   return masked_mean(losses, exists)
 
 
-def _all_triplets(gaps, positives, negatives):
-  exists = positives[:, :, None] & negatives[:, None, :]
-  return gaps[:, :, None] - gaps[:, None, :], exists
+def _hinge_sums(gaps, positives, negatives, margin):
+  """Sum of max(0, d_ap − d_an + m) over triplets, and how many exceed zero.
+
+  Where a row's d_ap + m and d_an are sorted together, the negatives that
+  violate a positive's margin stand before it: their number and their sum are
+  all that it needs.
+  """
+  ends = jnp.where(positives, gaps + margin, gaps)
+  # Differences do not know the mean, and sums keep more digits without it.
+  ends = ends - jax.lax.stop_gradient(jnp.mean(ends, 1, keepdims=True))
+  kinds = jnp.where(positives, 0, jnp.where(negatives, 1, 2))
+  ends, kinds = jax.lax.sort((ends, kinds), dimension=1, num_keys=2)
+  is_positive, is_negative = kinds == 0, kinds == 1
+  zeros = jnp.zeros_like(ends)
+  before = jnp.cumsum(is_negative.astype(ends.dtype), 1)
+  passed = jnp.cumsum(jnp.where(is_negative, ends, zeros), 1)
+  terms = jnp.where(is_positive, before * ends - passed, zeros)
+  return jnp.sum(terms), jnp.sum(jnp.where(is_positive, before, zeros))
+
+
+def _smooth_sums(gaps, positives, negatives, margin):
+  """The same for log(1 + e^x), which no sorting shortens: anchor by anchor."""
+
+  @jax.checkpoint
+  def of_anchor(row):
+    gaps, positives, negatives = row
+    losses = jax.nn.softplus(gaps[:, None] - gaps[None, :] + margin)
+    exists = positives[:, None] & negatives[None, :]
+    losses = jnp.where(exists, losses, jnp.zeros_like(losses))
+    return jnp.sum(losses), jnp.sum(losses > 0, dtype=losses.dtype)
+
+  totals, counts = jax.lax.map(of_anchor, (gaps, positives, negatives))
+  return jnp.sum(totals), jnp.sum(counts)
 
 
 def _hardest_triplets(gaps, positives, negatives):
@@ -241,11 +281,18 @@ def _hardest_triplets(gaps, positives, negatives):
 
 
 def _semi_hard_triplets(gaps, positives, negatives):
-  beyond = negatives[:, None, :] & (gaps[:, None, :] > gaps[:, :, None])
-  by_pair = jnp.broadcast_to(gaps[:, None, :], beyond.shape)
-  far = jnp.broadcast_to(_farthest(gaps, negatives)[:, None], gaps.shape)
-  chosen = jnp.where(jnp.any(beyond, -1), _nearest(by_pair, beyond), far)
-  return gaps - chosen, positives & jnp.any(negatives, 1)[:, None]
+  """[B, B] violations by rising distance, and which are of a positive."""
+  far = _farthest(gaps, negatives)[:, None]
+  # A negative at the distance of a positive is not beyond it: it goes first.
+  kinds = jnp.where(negatives, 0, jnp.where(positives, 1, 2))
+  gaps, kinds = jax.lax.sort((gaps, kinds), dimension=1, num_keys=2)
+  places = jnp.broadcast_to(jnp.arange(gaps.shape[1]), gaps.shape)
+  places = jnp.where(kinds == 0, places, gaps.shape[1])
+  beyond = jax.lax.cummin(places, axis=1, reverse=True)
+  found = beyond < gaps.shape[1]
+  nearest = jnp.take_along_axis(gaps, jnp.where(found, beyond, 0), 1)
+  exists = (kinds == 1) & jnp.any(negatives, 1)[:, None]
+  return gaps - jnp.where(found, nearest, far), exists
 
 
 def _farthest(gaps, keep):
@@ -260,8 +307,4 @@ def _nearest(gaps, keep):
   return jnp.min(jnp.where(keep, gaps, ceiling), -1)
 
 
-_MINING = {
-  'all': _all_triplets,
-  'hard': _hardest_triplets,
-  'semi_hard': _semi_hard_triplets,
-}
+_MINING = {'hard': _hardest_triplets, 'semi_hard': _semi_hard_triplets}
