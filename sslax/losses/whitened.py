@@ -152,7 +152,7 @@ def _whiten_groups(view, group_size, eps):
 
 
 def _normalized_mse(a, b):
-  return 2 - 2 * jnp.mean(jnp.sum(normalize(a) * normalize(b), -1))
+  return jnp.mean(jnp.sum((normalize(a) - normalize(b)) ** 2, -1))
 
 
 def _zca_mismatch(x, y, eps, ddof):
@@ -163,7 +163,27 @@ def _zca_mismatch(x, y, eps, ddof):
 
 def _whitened_columns(x, eps, ddof):
   std = jnp.sqrt(jnp.var(x, 0, keepdims=True, ddof=ddof) + 1e-5)
-  moments = whitening.statistics(x / std, eps=eps)
+  x = x / std
+  if eps > 0 and x.shape[1] > x.shape[0]:
+    return _whitened_by_few_rows(x, eps)
+  moments = whitening.statistics(x, eps=eps)
   fixed = jax.lax.stop_gradient(moments.covariance)
   moments = whitening.Statistics(moments.mean, fixed)
-  return whitening.apply(x / std, moments, kind='zca')
+  return whitening.apply(x, moments, kind='zca')
+
+
+def _whitened_by_few_rows(x, eps):
+  """The same by a matrix of the rows, where columns are more than rows.
+
+  Σ^-½ = (a·xᵀx + ε·I)^-½ = ε^-½·I + xᵀ·g(x·xᵀ)·x, where g takes an eigenvalue
+  s to ((a·s + ε)^-½ − ε^-½) / s.
+  """
+  x = x - jnp.mean(x, 0, keepdims=True)
+  fixed = jax.lax.stop_gradient(x)
+  values, vectors = jnp.linalg.eigh(fixed @ fixed.T)
+  share = (1 - eps) / (x.shape[0] - 1)
+  root = jnp.sqrt(share * jnp.maximum(values, 0) + eps)
+  # g(s), after its division by s.
+  slopes = -share / (eps**0.5 * root * (root + eps**0.5))
+  inner = (x @ fixed.T) @ (vectors * slopes[None, :]) @ vectors.T
+  return x / eps**0.5 + inner @ fixed
