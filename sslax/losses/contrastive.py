@@ -103,12 +103,12 @@ def cross_entropy(positive, negatives, keep=None):
   log(1 + Σ_n e^{n − p}), which does not cancel where the positive wins.
 
   Args:
-    positive: [B] logits.
-    negatives: [B, K] logits.
-    keep: optional [B, K] bool; True = counted.
+    positive: [...] logits.
+    negatives: [..., K] logits.
+    keep: optional [..., K] bool; True = counted.
 
   Returns:
-    [B].
+    [...].
   """
   keep = jnp.ones(negatives.shape, bool) if keep is None else keep
   return jax.nn.softplus(masked_logsumexp(negatives, keep) - positive)
@@ -125,7 +125,7 @@ def _diagonal_entropy(logits, more=None):
 
 
 def two_view_logits(z1, z2, temperature, normalize=True):
-  """Logits among the 2B embeddings of two views.
+  """Logits of two views across and within, as three blocks of all pairs.
 
   Args:
     z1: [B, D].
@@ -135,21 +135,37 @@ def two_view_logits(z1, z2, temperature, normalize=True):
 
   Returns:
     positive: [2B] logit of each embedding with its other view.
-    logits: [2B, 2B].
-    negatives: [2B, 2B] bool, neither self nor the other view.
+    blocks: three [B, B]: z1 with z2, z1 with z1, z2 with z2. Off their
+      diagonals stand the negatives, neither self nor the other view.
 
   Raises:
     ValueError: the shapes differ.
   """
-  sizes = shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
+  shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
   z1, z2 = at_least_float32(z1, z2)
   if normalize:
     z1, z2 = distance.normalize(z1), distance.normalize(z2)
-  z = jnp.concatenate([z1, z2])
   positive = jnp.sum(z1 * z2, -1) / temperature
-  negatives = ~jnp.tile(jnp.eye(sizes['B'], dtype=bool), (2, 2))
-  positive = jnp.concatenate([positive, positive])
-  return positive, z @ z.T / temperature, negatives
+  pairs = ((z1, z2), (z1, z1), (z2, z2))
+  blocks = tuple(a @ b.T / temperature for a, b in pairs)
+  return jnp.concatenate([positive, positive]), blocks
+
+
+def two_view_logsumexp(blocks, scale=1.0):
+  """Log of the sum over the 2B − 2 negatives of each of the 2B embeddings.
+
+  Args:
+    blocks: of `two_view_logits`.
+    scale: multiplies the logits.
+
+  Returns:
+    [2B].
+  """
+  across, within1, within2 = (scale * block for block in blocks)
+  others = ~jnp.eye(across.shape[0], dtype=bool)
+  to_other = [masked_logsumexp(across, others, axis) for axis in (1, 0)]
+  to_own = [masked_logsumexp(block, others) for block in (within1, within2)]
+  return jnp.logaddexp(jnp.concatenate(to_other), jnp.concatenate(to_own))
 
 
 def ntxent(z1, z2, *, temperature=0.5, normalize=True):
@@ -181,8 +197,8 @@ def ntxent(z1, z2, *, temperature=0.5, normalize=True):
   >>> round(float(ntxent(z, z, temperature=1.0)), 4)  # log(1 + 2/e)
   0.5514
   """
-  positive, logits, negatives = two_view_logits(z1, z2, temperature, normalize)
-  return jnp.mean(cross_entropy(positive, logits, negatives))
+  positive, blocks = two_view_logits(z1, z2, temperature, normalize)
+  return jnp.mean(jax.nn.softplus(two_view_logsumexp(blocks) - positive))
 
 
 def moco(queries, keys, queue, *, temperature=0.07):
@@ -204,7 +220,7 @@ def moco(queries, keys, queue, *, temperature=0.07):
 
   References:
     He et al., Momentum contrast for unsupervised visual representation
-    learning, https://arxiv.org/abs/1911.05722, 2019.
+    learning, https://arxiv.org/abs/1911.05722, 2019, equation 1.
 
   >>> q, queue = jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 1.0]])
   >>> round(float(moco(q, q, queue, temperature=1.0)), 4)
@@ -267,8 +283,8 @@ def decoupled(z1, z2, *, temperature=0.1):
   >>> round(float(decoupled(z, z, temperature=1.0)), 4)  # log 2 − 1
   -0.3069
   """
-  positive, logits, negatives = two_view_logits(z1, z2, temperature)
-  return jnp.mean(masked_logsumexp(logits, negatives) - positive)
+  positive, blocks = two_view_logits(z1, z2, temperature)
+  return jnp.mean(two_view_logsumexp(blocks) - positive)
 
 
 def decoupled_weighted(z1, z2, *, temperature=0.1, sigma=0.5):
@@ -296,12 +312,12 @@ def decoupled_weighted(z1, z2, *, temperature=0.1, sigma=0.5):
   >>> round(float(decoupled_weighted(z, z, temperature=1.0)), 4)
   -0.3069
   """
-  positive, logits, negatives = two_view_logits(z1, z2, temperature)
+  positive, blocks = two_view_logits(z1, z2, temperature)
   num_pairs = positive.shape[0] // 2
   similarity = jax.lax.stop_gradient(positive[:num_pairs]) * temperature
   weights = 2 - num_pairs * jax.nn.softmax(similarity / sigma)
   weights = jnp.concatenate([weights, weights])
-  return jnp.mean(masked_logsumexp(logits, negatives) - weights * positive)
+  return jnp.mean(two_view_logsumexp(blocks) - weights * positive)
 
 
 def directclr(z1, z2, *, num_dims, temperature=0.1):
@@ -364,9 +380,10 @@ def macl(z1, z2, *, temperature=0.1, alpha=0.5, threshold=0.0, eps=1e-8):
   >>> round(float(macl(z, z, temperature=1.0, alpha=0.0)), 4)
   1.3009
   """
-  positive, logits, negatives = two_view_logits(z1, z2, 1.0)
+  positive, blocks = two_view_logits(z1, z2, 1.0)
   mean = jax.lax.stop_gradient(jnp.mean(positive))
-  adapted = temperature * (1 + alpha * (mean - threshold))
-  losses = cross_entropy(positive / adapted, logits / adapted, negatives)
+  scale = 1 / (temperature * (1 + alpha * (mean - threshold)))
+  negatives = two_view_logsumexp(blocks, scale)
+  losses = jax.nn.softplus(negatives - scale * positive)
   gain = 1 / (-jnp.expm1(-losses) + eps)
   return jnp.mean(jax.lax.stop_gradient(gain) * losses)

@@ -10,6 +10,7 @@ from sslax.losses.contrastive import (
   cross_entropy,
   negative_logits,
   two_view_logits,
+  two_view_logsumexp,
 )
 from sslax.ops import distance
 from sslax.ops.masked import masked_logsumexp, masked_mean
@@ -88,10 +89,10 @@ def hcl(z1, z2, *, temperature=0.5, class_prior=0.1, concentration=1.0):
   >>> round(float(hcl(z, z, temperature=1.0, class_prior=0.5)), 4)
   0.2395
   """
-  positive, logits, negatives = two_view_logits(z1, z2, temperature)
+  positive, blocks = two_view_logits(z1, z2, temperature)
   log_num = math.log(max(positive.shape[0] - 2, 1))
-  weights = masked_logsumexp(concentration * logits, negatives)
-  mean = masked_logsumexp((1 + concentration) * logits, negatives) - weights
+  mean = two_view_logsumexp(blocks, 1 + concentration)
+  mean = mean - two_view_logsumexp(blocks, concentration)
   # log(N·g) − s⁺/τ, all in logarithms so that no temperature overflows.
   excess = _log_subtract(mean - positive, class_prior)
   excess = excess - math.log(1 - class_prior)
@@ -288,9 +289,11 @@ def fnc(z1, z2, false_negatives, *, temperature=0.1, attract=False):
   >>> round(float(fnc(z, z, none, temperature=1.0)), 4)
   0.5514
   """
-  positive, logits, negatives = two_view_logits(z1, z2, temperature)
+  positive, (across, within1, within2) = two_view_logits(z1, z2, temperature)
   num = positive.shape[0]
   shapes.check(false_negatives=(false_negatives, f'{num} {num}'))
+  logits = jnp.block([[within1, across], [across.T, within2]])
+  negatives = ~jnp.tile(jnp.eye(num // 2, dtype=bool), (2, 2))
   false = false_negatives & negatives
   if not attract:
     return jnp.mean(cross_entropy(positive, logits, negatives & ~false))

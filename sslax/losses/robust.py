@@ -10,6 +10,7 @@ from sslax.losses.contrastive import (
   cross_entropy,
   negative_logits,
   two_view_logits,
+  two_view_logsumexp,
 )
 from sslax.ops import distance
 from sslax.ops.masked import masked_logsumexp, masked_mean
@@ -51,8 +52,8 @@ def robust_info_nce(z1, z2, *, temperature=0.5, q=0.5, lam=0.01):
   >>> round(float(robust_info_nce(z, z, temperature=1.0, q=1.0, lam=0.1)), 4)
   -2.2465
   """
-  positive, logits, negatives = two_view_logits(z1, z2, temperature)
-  total = jnp.logaddexp(positive, masked_logsumexp(logits, negatives))
+  positive, blocks = two_view_logits(z1, z2, temperature)
+  total = jnp.logaddexp(positive, two_view_logsumexp(blocks))
   return _rince(positive, total, q, lam)
 
 

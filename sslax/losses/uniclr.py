@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
+from sslax.losses.contrastive import info_nce
 from sslax.ops import whitening
-from sslax.ops.distance import normalize, safe_norm
+from sslax.ops.distance import cosine, normalize, safe_norm
 from sslax.ops.precision import at_least_float32
 
 __all__ = ['sim_affinity', 'sim_trace', 'sim_whitening']
@@ -40,8 +41,10 @@ def sim_affinity(z1, z2, *, temperature=0.1, symmetry_weight=0.01):
   """
   shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
   z1, z2 = at_least_float32(z1, z2)
-  affinity = normalize(z1) @ normalize(z2).T / temperature
-  return _affinity_loss(affinity, symmetry_weight)
+  contrast = info_nce(z1, z2, temperature=temperature)
+  # Two products: to transpose one would cost more.
+  asymmetry = (cosine(z1, z2) - cosine(z2, z1)) / temperature
+  return contrast + symmetry_weight * safe_norm(jnp.ravel(asymmetry))
 
 
 def sim_whitening(z1, z2, *, temperature=0.1, symmetry_weight=0.01, eps=0.01):
@@ -126,9 +129,3 @@ def _joint_statistics(z1, z2, eps):
   identity = jnp.eye(len(covariance), dtype=covariance.dtype)
   moments = whitening.Statistics(mean, covariance + eps * identity)
   return jax.lax.stop_gradient(moments)
-
-
-def _affinity_loss(affinity, symmetry_weight):
-  contrast = -jnp.mean(jnp.diagonal(jax.nn.log_softmax(affinity, -1)))
-  asymmetry = safe_norm(jnp.ravel(affinity - affinity.T))
-  return contrast + symmetry_weight * asymmetry
