@@ -1,5 +1,7 @@
 """The Hilbert-Schmidt independence criterion and its random features."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -96,7 +98,22 @@ def normalized_hsic(kernel_x, kernel_y, eps=1e-5):
     https://arxiv.org/abs/1908.01580, 2020.
   """
   _, kernel_x, kernel_y = _checked(kernel_x, kernel_y)
-  return jnp.sum(_shrink(kernel_x, eps) * _shrink(kernel_y, eps))
+  return jnp.sum(ridge_share(kernel_x, eps) * ridge_share(kernel_y, eps))
+
+
+def ridge_share(kernel, eps=1e-5):
+  """K̃ of `normalized_hsic`, the share of each direction that a ridge leaves.
+
+  HKH (HKH + εB I)⁻¹ = I − εB (HKH + εB I)⁻¹.
+
+  Args:
+    kernel: [B, B] positive semi-definite kernel.
+    eps: ε > 0, relative to B.
+
+  Returns:
+    [B, B] with eigenvalues in [0, 1).
+  """
+  return _ridge_share(_center(kernel), eps * kernel.shape[0])
 
 
 def random_fourier_features(x, frequencies, offsets):
@@ -160,13 +177,23 @@ def _center(kernel):
   return kernel - jnp.mean(kernel, 1, keepdims=True)
 
 
-def _shrink(kernel, eps):
-  """K (K + rI)⁻¹ = I − r (K + rI)⁻¹ of the centered kernel, r = εB.
-
-  The second form has no cancelling terms in its derivative.
-  """
-  ridge = eps * kernel.shape[0]
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _ridge_share(kernel, ridge):
   identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
-  regular = _center(kernel) + ridge * identity
-  inverse = jax.scipy.linalg.solve(regular, identity, assume_a='pos')
-  return identity - ridge * inverse
+  return identity - ridge * _regular_inverse(kernel, ridge)
+
+
+@_ridge_share.defjvp
+def _ridge_share_jvp(ridge, primals, tangents):
+  # The derivative needs the inverse that the value has already.
+  (kernel,), (change,) = primals, tangents
+  inverse = _regular_inverse(kernel, ridge)
+  identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
+  return identity - ridge * inverse, ridge * inverse @ change @ inverse
+
+
+def _regular_inverse(kernel, ridge):
+  """(K + rI)⁻¹ of a positive semi-definite kernel."""
+  identity = jnp.eye(kernel.shape[0], dtype=kernel.dtype)
+  regular = kernel + ridge * identity
+  return jax.scipy.linalg.solve(regular, identity, assume_a='pos')
