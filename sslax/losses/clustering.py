@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
-from sslax.losses.contrastive import info_nce
+from sslax.losses.contrastive import info_nce, ntxent
 from sslax.losses.entropy import entropy, mean_entropy, probabilities
 from sslax.ops.cross_entropy import of_views, stacked
-from sslax.ops.distance import cosine
 from sslax.ops.precision import at_least_float32
 
 __all__ = [
@@ -107,14 +106,7 @@ def cc_cluster(probs1, probs2, *, temperature=1.0):
   """
   shapes.check(probs1=(probs1, 'B K'), probs2=(probs2, 'B K'))
   probs1, probs2 = at_least_float32(probs1, probs2)
-  columns = jnp.concatenate([probs1.T, probs2.T])
-  logits = cosine(columns, columns) / temperature
-  itself = jnp.eye(len(logits), dtype=bool)
-  # The columns' own similarity leaves the denominator.
-  lowest = float(jnp.finfo(logits.dtype).min) / 4
-  logits = jnp.where(itself, jnp.full_like(logits, lowest), logits)
-  positives = jnp.diagonal(jnp.roll(logits, probs1.shape[1], 1))
-  contrast = jnp.mean(jax.nn.logsumexp(logits, -1) - positives)
+  contrast = ntxent(probs1.T, probs2.T, temperature=temperature)
   return contrast + imbalance(probs1) + imbalance(probs2)
 
 
@@ -160,8 +152,7 @@ def pica(probs1, probs2, *, balance_weight=2.0):
   """
   shapes.check(probs1=(probs1, 'B K'), probs2=(probs2, 'B K'))
   probs1, probs2 = at_least_float32(probs1, probs2)
-  log_probs = jax.nn.log_softmax(cosine(probs1.T, probs2.T), -1)
-  uncertainty = -jnp.mean(jnp.diagonal(log_probs))
+  uncertainty = info_nce(probs1.T, probs2.T, temperature=1.0)
   return uncertainty + balance_weight * imbalance(probs1)
 
 

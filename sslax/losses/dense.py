@@ -5,8 +5,10 @@ import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.clustering import negative_information
+from sslax.losses.contrastive import cross_entropy
 from sslax.ops.cross_entropy import of_views
 from sslax.ops.distance import normalize
+from sslax.ops.masked import masked_logsumexp, masked_mean
 from sslax.ops.precision import at_least_float32
 
 __all__ = [
@@ -246,9 +248,8 @@ def _queue_infonce(queries, keys, queue, temperature):
   keys, queue = jax.lax.stop_gradient((keys, queue))
   queries, keys, queue = at_least_float32(queries, keys, queue)
   queries, keys = normalize(queries), normalize(keys)
-  positive = jnp.sum(queries * keys, -1, keepdims=True)
-  logits = jnp.concatenate([positive, queries @ queue.T], -1) / temperature
-  return -jnp.mean(jax.nn.log_softmax(logits, -1)[..., 0])
+  positive = jnp.sum(queries * keys, -1) / temperature
+  return jnp.mean(cross_entropy(positive, queries @ queue.T / temperature))
 
 
 def detcon(predictions, targets, masks, *, temperature=0.1):
@@ -299,26 +300,30 @@ def detcon(predictions, targets, masks, *, temperature=0.1):
 
 
 def _detcon_direction(queries, others, own, mask, other_mask, temperature):
-  batch, num, _ = queries.shape
-  same_image = jnp.eye(batch, dtype=bool)[:, None, :, None]
-  same_other = (mask[:, :, None] == other_mask[:, None, :])[:, :, None, :]
-  same_own = (mask[:, :, None] == mask[:, None, :])[:, :, None, :]
-  to_others = jnp.einsum('amd,bnd->ambn', queries, others) / temperature
-  to_own = jnp.einsum('amd,bnd->ambn', queries, own) / temperature
-  lowest = float(jnp.finfo(to_own.dtype).min) / 4
-  to_own = jnp.where(
-    same_image & same_own, jnp.full_like(to_own, lowest), to_own
+  batch, num, dim = queries.shape
+  rows = jnp.reshape(queries, (batch * num, dim)) / temperature
+  to_others, to_own = (
+    rows @ jnp.reshape(keys, (batch * num, dim)).T for keys in (others, own)
   )
-  rows = (batch, num, -1)
-  logits = jnp.concatenate(
-    [jnp.reshape(to_others, rows), jnp.reshape(to_own, rows)], -1
+  same_own = mask[:, :, None] == mask[:, None, :]
+  counted = ~_of_one_image(same_own)
+  total = jnp.logaddexp(
+    jax.nn.logsumexp(to_others, -1), masked_logsumexp(to_own, counted)
   )
-  positive = jnp.reshape(same_image & same_other, rows).astype(logits.dtype)
-  count = jnp.sum(positive, -1)
-  log_probs = jax.nn.log_softmax(logits, -1)[..., : positive.shape[-1]]
-  error = -jnp.sum(positive * log_probs, -1) / jnp.maximum(count, 1)
-  area = jnp.sum(same_own, (2, 3)).astype(logits.dtype)
-  return jnp.mean(jnp.where(count > 0, error, jnp.zeros_like(error)) / area)
+  # Positives stand in the blocks of one image, apart from the big product.
+  positives = mask[:, :, None] == other_mask[:, None, :]
+  near = jnp.einsum('bmd,bnd->bmn', queries, others) / temperature
+  error = jnp.reshape(total, (batch, num)) - masked_mean(near, positives, -1)
+  area = jnp.sum(same_own, -1).astype(error.dtype)
+  error = jnp.where(jnp.any(positives, -1), error, jnp.zeros_like(error))
+  return jnp.mean(error / area)
+
+
+def _of_one_image(same):
+  """[B, M, M] of pairs within an image -> [B·M, B·M], False between images."""
+  batch, num, _ = same.shape
+  image = jnp.eye(batch, dtype=bool)[:, None, :, None]
+  return jnp.reshape(image & same[:, :, None, :], (batch * num, batch * num))
 
 
 def iic_seg(probs1, probs2, mask, *, displacement=0, entropy_weight=1.0):

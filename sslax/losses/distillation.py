@@ -47,14 +47,18 @@ def byol(predictions, targets):
 
   References:
     Grill et al., Bootstrap your own latent, https://arxiv.org/abs/2006.07733,
-    2020, equation 2.
+    2020. The official code: google-deepmind/deepmind-research,
+    byol/utils/helpers.py, regression_loss.
 
   >>> import numpy as np
   >>> p, z = np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]])
   >>> float(byol(p, z))
   2.0
   """
-  return 2 + 2 * negative_cosine(predictions, targets)
+  shapes.check(predictions=(predictions, 'B D'), targets=(targets, 'B D'))
+  predictions, targets = at_least_float32(predictions, targets)
+  gap = normalize(predictions) - normalize(jax.lax.stop_gradient(targets))
+  return jnp.mean(jnp.sum(gap**2, -1))
 
 
 def negative_cosine(predictions, targets):

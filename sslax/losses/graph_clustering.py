@@ -5,7 +5,8 @@ import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.clustering import imbalance
-from sslax.ops.distance import cosine, normalize
+from sslax.losses.contrastive import info_nce
+from sslax.ops.distance import normalize
 from sslax.ops.masked import masked_logsumexp
 from sslax.ops.precision import at_least_float32
 
@@ -102,6 +103,5 @@ def gcc_assignment(probs, neighbor_probs, *, temperature=1.0, weight=2.0):
   """
   shapes.check(probs=(probs, 'B K'), neighbor_probs=(neighbor_probs, 'B K'))
   probs, neighbor_probs = at_least_float32(probs, neighbor_probs)
-  logits = cosine(probs.T, neighbor_probs.T) / temperature
-  contrast = -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits, -1)))
+  contrast = info_nce(probs.T, neighbor_probs.T, temperature=temperature)
   return contrast + weight * imbalance(probs)

@@ -1,10 +1,13 @@
 """Losses between two modalities: images, video, audio and text."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.predictive import masked_language_modeling
+from sslax.ops.masked import masked_logsumexp
 from sslax.ops.precision import at_least_float32
 
 __all__ = [
@@ -49,10 +52,13 @@ def clip(image, text, logit_scale, *, image_weight=0.5):
   0.3133
   """
   logits = _pair_logits(image, text, logit_scale)
-  to_text = jnp.diagonal(jax.nn.log_softmax(logits, axis=1))
-  to_image = jnp.diagonal(jax.nn.log_softmax(logits, axis=0))
+  others = ~jnp.eye(logits.shape[0], dtype=bool)
+  to_text, to_image = (
+    jax.nn.softplus(masked_logsumexp(logits, others, axis) - logits.diagonal())
+    for axis in (1, 0)
+  )
   weighted = image_weight * to_text + (1 - image_weight) * to_image
-  return -jnp.mean(weighted)
+  return jnp.mean(weighted)
 
 
 def siglip(image, text, logit_scale, logit_bias):
@@ -120,18 +126,16 @@ def mil_nce(video, text, *, count_positives_twice=False):
   >>> round(float(mil_nce(np.eye(2), np.eye(2)[:, None])), 4)
   0.5514
   """
-  shapes.check(video=(video, 'B D'), text=(text, 'B K D'))
+  sizes = shapes.check(video=(video, 'B D'), text=(text, 'B K D'))
   video, text = at_least_float32(video, text)
-  scores = jnp.einsum('id,jkd->ijk', video, text)
-  is_pair = jnp.eye(scores.shape[0], dtype=bool)[:, :, None]
-  positives = jax.nn.logsumexp(
-    jnp.where(is_pair, scores, -jnp.inf), axis=(1, 2)
-  )
-  columns = (
-    scores if count_positives_twice else jnp.where(is_pair, -jnp.inf, scores)
-  )
-  everything = jnp.concatenate([scores, jnp.swapaxes(columns, 0, 1)], axis=1)
-  return jnp.mean(jax.nn.logsumexp(everything, axis=(1, 2)) - positives)
+  positive = jax.nn.logsumexp(jnp.einsum('id,ikd->ik', video, text), 1)
+  scores = video @ jnp.reshape(text, (-1, sizes['D'])).T
+  others = jnp.repeat(~jnp.eye(sizes['B'], dtype=bool), sizes['K'], 1)
+  by_candidate = masked_logsumexp(scores, others, 0)
+  by_bag = jax.nn.logsumexp(jnp.reshape(by_candidate, (-1, sizes['K'])), 1)
+  negative = jnp.logaddexp(masked_logsumexp(scores, others), by_bag)
+  once = math.log(2) if count_positives_twice else 0.0
+  return jnp.mean(jnp.logaddexp(once, negative - positive))
 
 
 def image_text_matching(logits, matches):

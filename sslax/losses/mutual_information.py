@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
+from sslax.losses.contrastive import cross_entropy
 from sslax.ops.distance import normalize
 from sslax.ops.precision import at_least_float32
 
@@ -364,10 +365,9 @@ def restricted_infonce(
       f' {sizes["K"]}; expected 0 <= lower < upper <= 1'
     )
   queries, keys, bank = map(normalize, at_least_float32(queries, keys, bank))
-  positive = jnp.sum(queries * keys, -1, keepdims=True)
+  positive = jnp.sum(queries * keys, -1) / temperature
   ranked = jnp.sort(queries @ jax.lax.stop_gradient(bank).T, axis=1)
-  logits = jnp.concatenate([positive, ranked[:, first:last]], 1) / temperature
-  return -jnp.mean(jax.nn.log_softmax(logits, axis=1)[:, 0])
+  return jnp.mean(cross_entropy(positive, ranked[:, first:last] / temperature))
 
 
 def _checked(scores):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
+from sslax.losses.contrastive import cross_entropy
 from sslax.ops.precision import at_least_float32
 
 __all__ = ['cpc', 'masked_language_modeling']
@@ -46,13 +47,17 @@ def cpc(predictions, targets, *, num_steps_ahead=1):
       ' expected 1 <= num_steps_ahead < T'
     )
   predictions, targets = at_least_float32(predictions, targets)
-  logits = jnp.einsum(
-    'btd,csd->btcs', predictions[:, :-num_steps_ahead], targets
+  predictions = predictions[:, :-num_steps_ahead]
+  rows, candidates = (
+    jnp.reshape(x, (-1, sizes['D'])) for x in (predictions, targets)
   )
-  normalizer = jax.nn.logsumexp(logits, axis=(2, 3))
   future = targets[:, num_steps_ahead:]
-  positive = jnp.sum(predictions[:, :-num_steps_ahead] * future, -1)
-  return jnp.mean(normalizer - positive)
+  positive = jnp.ravel(jnp.sum(predictions * future, -1))
+  # The place of each row's own future among the candidates.
+  places = jnp.arange(sizes['B'] * sizes['T']).reshape(sizes['B'], -1)
+  own = jnp.ravel(places[:, num_steps_ahead:])
+  others = own[:, None] != jnp.arange(len(candidates))[None, :]
+  return jnp.mean(cross_entropy(positive, rows @ candidates.T, others))
 
 
 def masked_language_modeling(logits, tokens, mask):

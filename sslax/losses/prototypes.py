@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
+from sslax.losses.contrastive import cross_entropy, moco
 from sslax.ops.cross_entropy import (
   mean_of_other_views,
   of_views,
@@ -11,7 +12,7 @@ from sslax.ops.cross_entropy import (
   view_cross_entropies,
 )
 from sslax.ops.distance import normalize
-from sslax.ops.masked import masked_logsumexp, masked_mean
+from sslax.ops.masked import masked_mean
 from sslax.ops.precision import at_least_float32
 from sslax.ops.sinkhorn import sinkhorn_codes
 
@@ -239,14 +240,9 @@ def pcl(
   shapes.check(
     queries=(queries, 'B D'), keys=(keys, 'B D'), queue=(queue, 'K D')
   )
-  queries, keys, queue = at_least_float32(queries, keys, queue)
-  unit = normalize(queries)
-  keys, queue = jax.lax.stop_gradient((normalize(keys), queue))
-  positive = jnp.sum(unit * keys, -1, keepdims=True)
-  logits = jnp.concatenate([positive, unit @ queue.T], -1) / temperature
-  instance = -jnp.mean(jax.nn.log_softmax(logits, -1)[:, 0])
+  instance = moco(queries, keys, queue, temperature=temperature)
   parts = zip(centroids, densities, assignments, strict=True)
-  prototype = [proto_nce(unit, *part) for part in parts]
+  prototype = [proto_nce(queries, *part) for part in parts]
   return instance + sum(prototype) / len(prototype)
 
 
@@ -295,10 +291,9 @@ def proto_nce(queries, centroids, densities, assignments):
   positives = scores[:, assignments]
   in_batch = jnp.zeros(len(centroids), bool).at[assignments].set(True)
   keep = jnp.broadcast_to(~in_batch[None, :], scores.shape)
-  total = jnp.logaddexp(
-    jax.nn.logsumexp(positives, -1), masked_logsumexp(scores, keep)
-  )
-  return jnp.mean(total - jnp.diagonal(positives))
+  others = jnp.concatenate([~jnp.eye(len(queries), dtype=bool), keep], 1)
+  rivals = jnp.concatenate([positives, scores], 1)
+  return jnp.mean(cross_entropy(jnp.diagonal(positives), rivals, others))
 
 
 def odc(logits, labels, counts, *, eps=1e-10):
