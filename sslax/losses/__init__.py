@@ -6,7 +6,9 @@ the world's batch.
 """
 
 from sslax.losses.aggregation import *
+from sslax.losses.autoencoding import *
 from sslax.losses.bank import *
+from sslax.losses.classification import *
 from sslax.losses.clustering import *
 from sslax.losses.consistency import *
 from sslax.losses.contrastive import *
@@ -44,4 +46,5 @@ from sslax.losses.spread import *
 from sslax.losses.structured import *
 from sslax.losses.supervised import *
 from sslax.losses.uniclr import *
+from sslax.losses.view_alignment import *
 from sslax.losses.whitened import *

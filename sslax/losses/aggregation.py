@@ -16,6 +16,7 @@ from sslax.ops.precision import at_least_float32
 __all__ = [
   'anchor_neighborhood',
   'bank_consistency',
+  'improved_bank',
   'local_aggregation',
   'snca',
 ]
@@ -177,12 +178,63 @@ def bank_consistency(features, bank, *, temperature=0.07):
   >>> round(float(bank_consistency(f, jnp.eye(2), temperature=1.0)), 4)
   0.4621
   """
-  sizes = shapes.check(features=(features, 'B V D'), bank=(bank, 'N D'))
-  features, bank = at_least_float32(features, bank)
-  bank = jax.lax.stop_gradient(bank)
-  logs = jax.nn.log_softmax(features @ bank.T / temperature)
-  shares, num = jnp.exp(logs), sizes['V']
+  logs = _view_log_shares(features, bank, temperature)
+  return _disagreement(logs)
+
+
+def _view_log_shares(features, bank, temperature):
+  """[B, V, N] log softmax over the bank for every augmentation."""
+  shapes.check(features=(features, 'B V D'), bank=(bank, 'N D'))
+  features, bank = at_least_float32(features, jax.lax.stop_gradient(bank))
+  return jax.nn.log_softmax(features @ bank.T / temperature)
+
+
+def _disagreement(logs):
+  """Mean divergence of two different augmentations of one example."""
+  shares, num = jnp.exp(logs), logs.shape[1]
   negentropy = jnp.sum(shares * logs, -1)
   cross = jnp.einsum('bkn,bjn->bkj', shares, logs)
   total = num * jnp.sum(negentropy, 1) - jnp.sum(cross, (1, 2))
   return jnp.mean(total) / (num * (num - 1))
+
+
+def improved_bank(
+  features, bank, positives, *, temperature=0.07, consistency_weight=1.0
+):
+  """Instance discrimination on a bank, with three improvements.
+
+  mean_ik −log Σ_{j∈G(i)} p(j|f_i^k) + λ·`bank_consistency`: V augmentations of
+  an example at once, whose predictions agree, and a group G of examples that
+  are too alike to be told apart. `sslax.ops.bank_groups` makes the groups and
+  updates the bank with all augmentations.
+
+  Args:
+    features: [B, V, D] unit rows of V ≥ 2 augmentations.
+    bank: [N, D] unit rows; no gradient.
+    positives: [B, N] bool G: the example's own row, and the rows merged with
+      it.
+    temperature: τ, above 0.
+    consistency_weight: λ, at least 0.
+
+  Returns:
+    Scalar, at least 0.
+
+  Raises:
+    ValueError: the shapes do not fit.
+
+  References:
+    Bulat et al., Improving memory banks for unsupervised learning with large
+    mini-batch, consistency and hard negative mining,
+    https://arxiv.org/abs/2102.04442, 2021.
+
+  >>> f = jnp.eye(2)[None]  # ½(log(1 + 1/e) + log(1 + e)) + tanh(1/2)
+  >>> own = jnp.array([[True, False]])
+  >>> round(float(improved_bank(f, jnp.eye(2), own, temperature=1.0)), 4)
+  1.2754
+  """
+  logs = _view_log_shares(features, bank, temperature)
+  shapes.check(logs=(logs, 'B V N'), positives=(positives, 'B N'))
+  kept = jnp.broadcast_to(jnp.asarray(positives)[:, None], logs.shape)
+  inside = masked_logsumexp(logs, kept, empty=0)
+  told_apart = jnp.mean(cross_entropy(inside, logs, ~kept))
+  return told_apart + consistency_weight * _disagreement(logs)

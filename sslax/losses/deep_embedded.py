@@ -9,7 +9,7 @@ from sslax.ops.cross_entropy import divergence
 from sslax.ops.distance import squared_distances
 from sslax.ops.precision import at_least_float32
 
-__all__ = ['dcn', 'dec', 'sccl', 'student_t_assignment']
+__all__ = ['dbc', 'dcn', 'dec', 'sccl', 'student_t_assignment']
 
 
 def student_t_assignment(x, centers, *, degrees=1.0):
@@ -68,9 +68,46 @@ def dec(x, centers, *, degrees=1.0):
   """
   shapes.check(x=(x, 'B D'), centers=(centers, 'K D'))
   log_q = _log_student_t(x, centers, degrees)
-  log_p = 2 * log_q - jax.nn.logsumexp(log_q, 0, keepdims=True)
-  log_p = jax.lax.stop_gradient(jax.nn.log_softmax(log_p, -1))
+  frequency = jax.nn.logsumexp(log_q, 0, keepdims=True)
+  return _divergence_from(2 * log_q - frequency, log_q)
+
+
+def _divergence_from(log_targets, log_q):
+  """Mean KL(P ‖ Q), P proportional to the targets and held fixed."""
+  log_p = jax.lax.stop_gradient(jax.nn.log_softmax(log_targets, -1))
   return jnp.mean(divergence(log_p, log_q))
+
+
+def dbc(x, centers, *, power=2.0, degrees=1.0):
+  """Divergence from boosted to soft assignments (DBC).
+
+  KL(P ‖ Q) / B with q of `student_t_assignment` and p_ik ∝ q_ik^α, under
+  stop-gradient: high assignments are raised and low ones lowered, whatever the
+  size of the clusters.
+
+  Args:
+    x: [B, D] codes of a fully convolutional autoencoder, any scale.
+    centers: [K, D].
+    power: α, above 1, the boosting factor; 1 gives no gradient.
+    degrees: of freedom of the Student-t kernel, above 0.
+
+  Returns:
+    Scalar, at least 0.
+
+  Raises:
+    ValueError: a shape is wrong.
+
+  References:
+    Li et al., Discriminatively boosted image clustering with fully
+    convolutional auto-encoders, https://arxiv.org/abs/1703.07980, 2017.
+
+  >>> x, centers = jnp.zeros((1, 1)), jnp.array([[0.0], [1.0]])
+  >>> round(float(dbc(x, centers)), 4)  # q = 2/3, 1/3 and p = 4/5, 1/5
+  0.0437
+  """
+  shapes.check(x=(x, 'B D'), centers=(centers, 'K D'))
+  log_q = _log_student_t(x, centers, degrees)
+  return _divergence_from(power * log_q, log_q)
 
 
 def dcn(embeddings, centers, assignments, *, weight=0.1):

@@ -180,6 +180,25 @@ def _consistency(features, bank, temperature=0.07):
   return np.mean(terms)
 
 
+def _improved(
+  features, bank, positives, temperature=0.07, consistency_weight=1.0
+):
+  total, num = 0.0, features.shape[0] * features.shape[1]
+  for views, group in zip(features, positives, strict=True):
+    for f in views:
+      e = [math.exp(v @ f / temperature) for v in bank]
+      same = sum(x for x, member in zip(e, group, strict=True) if member)
+      total -= math.log(same / sum(e)) / num
+  consistency = _consistency(features, bank, temperature)
+  return total + consistency_weight * consistency
+
+
+def _grouped(rng):
+  member = np.eye(8, 6, dtype=bool)
+  member[6:, 0] = True
+  return {**_augmented(rng), 'positives': member | member[::-1]}
+
+
 CASES = [
   Case(
     losses.instdisc_nce,
@@ -275,5 +294,14 @@ CASES = [
     frozen=('bank',),
     replicated=('bank',),
     kwargs={'temperature': 0.3},
+  ),
+  Case(
+    losses.improved_bank,
+    _grouped,
+    _improved,
+    wrt=('features',),
+    frozen=('bank',),
+    replicated=('bank',),
+    kwargs={'temperature': 0.3, 'consistency_weight': 0.7},
   ),
 ]

@@ -24,6 +24,19 @@ def _sccl(
   return contrast_weight * contrast + clusters
 
 
+def _dbc(x, centers, power=2.0, degrees=1.0):
+  total = 0.0
+  for row in x:
+    kernel = [
+      (1 + sum((row - c) ** 2) / degrees) ** (-(degrees + 1) / 2)
+      for c in centers
+    ]
+    q = [k / sum(kernel) for k in kernel]
+    p = [s**power / sum(t**power for t in q) for s in q]
+    total += sum(a * np.log(a / b) for a, b in zip(p, q, strict=True))
+  return total / len(x)
+
+
 CASES = [
   Case(
     losses.dcn,
@@ -51,6 +64,16 @@ CASES = [
     wrt=('z1', 'z2', 'x', 'centers'),
     replicated=('centers',),
     kwargs={'temperature': 0.4, 'contrast_weight': 3.0, 'degrees': 2.0},
+    semi_gradient=True,
+  ),
+  # So are the boosted ones.
+  Case(
+    losses.dbc,
+    lambda rng: {'x': normal(rng, 8, 3), 'centers': normal(rng, 4, 3)},
+    _dbc,
+    wrt=('x', 'centers'),
+    replicated=('centers',),
+    kwargs={'power': 1.7, 'degrees': 2.0},
     semi_gradient=True,
   ),
 ]
