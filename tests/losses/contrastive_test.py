@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sslax import losses
-from tests.losses.contrastive_cases import views
+from tests.losses.contrastive_cases import unit, views
 
 _MODULES = (
   'consistency',
@@ -159,6 +159,13 @@ def test_uniformity_spreads_points_evenly_on_the_circle():
   x = np.asarray(_descend(losses.uniformity, x, 400, 0.1))
   gaps = np.diff(np.sort(np.arctan2(x[:, 1], x[:, 0])))
   np.testing.assert_allclose(gaps, np.pi / 3, atol=0.02)
+
+
+def test_uniformity_spreads_four_points_to_a_tetrahedron():
+  x = unit(np.random.default_rng(0).normal(size=(4, 3))).astype(np.float32)
+  x = np.asarray(_descend(losses.uniformity, jnp.asarray(x), 400, 0.1))
+  cosines = np.where(np.eye(4), 1, -1 / 3)
+  np.testing.assert_allclose(x @ x.T, cosines, atol=1e-3)
 
 
 def test_spectral_finds_the_top_eigenspace_of_an_augmentation_graph(x64):

@@ -11,6 +11,7 @@ import pytest
 from sslax import losses
 from sslax.losses import hsic, redundancy, spread, whitened
 from sslax.ops import multiquadric
+from sslax.ops.spectral import laplacian_eigenmaps
 
 
 def test_the_examples_are_true():
@@ -119,6 +120,27 @@ def test_vicreg_reaches_unit_variance_without_covariance(x64):
   covariance = np.cov(z.T)
   np.testing.assert_allclose(covariance * (1 - np.eye(3)), 0, atol=1e-2)
   assert (np.diag(covariance) > 0.98).all()
+
+
+def test_vicreg_finds_the_laplacian_eigenmaps_of_an_augmentation_graph(x64):
+  # Three groups of four images; a ring links the groups.
+  graph = 3 * np.kron(np.eye(3, dtype=int), 1 - np.eye(4, dtype=int))
+  ring = np.array([0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11])
+  graph[ring, np.roll(ring, 1)] += 1
+  graph[np.roll(ring, 1), ring] += 1
+  pairs = np.indices(graph.shape).reshape(2, -1)
+  left, right = np.repeat(pairs, graph.ravel(), axis=1)
+
+  def loss(z):  # pairs are drawn as often as the graph weighs them
+    weights = {'invariance_weight': 1.0, 'covariance_weight': 25.0}
+    return losses.vicreg(z[left], z[right], **weights)
+
+  start = np.random.default_rng(0).normal(size=(12, 2)) / 2
+  z = _descend(loss, start, num_steps=1000, rate=0.05)
+  maps, _ = laplacian_eigenmaps(graph.astype(float), 2)
+  spans = [np.linalg.qr(x - x.mean(0))[0] for x in (z, np.asarray(maps))]
+  overlap = np.linalg.svd(spans[0].T @ spans[1], compute_uv=False)
+  np.testing.assert_allclose(overlap, 1, atol=1e-3)
 
 
 def test_vicreg_needs_its_variance_term(x64):

@@ -98,6 +98,15 @@ def test_the_score_of_a_gaussian_points_to_its_mean(scale, x64):
   assert error < 0.3
 
 
+@pytest.mark.parametrize('size', [1, 2, 7, 8])
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_a_median_by_bits_is_the_median(size, dtype, x64):
+  rng = np.random.default_rng(size)
+  for x in (rng.uniform(size=(size, 3)), rng.integers(0, 3, (size, size))):
+    x = x.astype(dtype)
+    np.testing.assert_allclose(spectral._median(jnp.asarray(x)), np.median(x))
+
+
 def test_the_score_of_equal_samples_is_finite():
   score = spectral.stein_score(np.ones((8, 2), np.float32))
   assert np.isfinite(score).all()
