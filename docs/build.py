@@ -167,7 +167,8 @@ def page(modules):
     for module in modules
   )
   count = f'<p>{len(everything)} losses: arrays in, scalar out.</p>'
-  return _PAGE.format(body=count + _index(modules, everything) + families)
+  frame = (pathlib.Path(__file__).parent / 'page.html').read_text()
+  return frame.format(body=count + _index(modules, everything) + families)
 
 
 def main(argv=None):
@@ -219,8 +220,9 @@ def _one_number(entry):
   if kinds == ['[B,D]', '[B,D]']:
     return (
       'similarity of the pairs',
-      -1.0,
-      1.0,
+      # Not to the ends, where the pairs' other axis has no slope.
+      -0.99,
+      0.99,
       lambda s: {**dict(zip(arrays, _pairs(s), strict=True)), **given},
     )
   if kinds == ['[B,B]'] and arrays == ['scores']:
@@ -236,7 +238,7 @@ def _one_number(entry):
 def _pairs(similarity, num=8):
   """Eight pairs at one cosine, orthogonal to each other."""
   second = jnp.eye(num, 2 * num)
-  apart = jnp.sqrt(jnp.maximum(1 - similarity**2, 1e-6))
+  apart = jnp.sqrt(1 - similarity**2)
   # The first argument moves: it is never the one under stop-gradient.
   return similarity * second + apart * jnp.roll(second, num, axis=1), second
 
@@ -274,7 +276,7 @@ def _polyline(x, y, kind):
 def _render(entry):
   signature = inspect.signature(entry.function)
   formula = ''.join(
-    f'<p class="formula">{_escape(" ".join(paragraph.split()))}</p>'
+    f'<p class="formula">{_formula(" ".join(paragraph.split()))}</p>'
     for paragraph in entry.body.split('\n\n')
   )
   sections = ''.join(
@@ -331,33 +333,45 @@ def _escape(text):
   )
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>sslax: losses</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem;
-  margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }}
-h3 code {{ font-size: .9rem; overflow-wrap: anywhere; }}
-.formula {{ font-family: "STIX Two Math", "Cambria Math", serif;
-  font-size: 1.08rem; }}
-.section {{ white-space: pre-wrap; font-size: .9rem; }}
-h4 {{ margin: .8rem 0 .1rem; }}
-pre {{ background: #f4f4f2; padding: .6rem; overflow-x: auto; }}
-dt {{ font-weight: 600; margin-top: .5rem; }} dd {{ margin: 0; }}
-section {{ border-top: 1px solid #ddd; }}
-figure {{ margin: 1rem 0; max-width: 26rem; }}
-figcaption {{ font-size: .85rem; }}
-svg rect {{ fill: #fafaf8; stroke: #ddd; }}
-polyline {{ fill: none; stroke-width: 2; }}
-polyline.value {{ stroke: #0b5cad; }} b.value {{ color: #0b5cad; }}
-polyline.gradient {{ stroke: #b4500b; stroke-dasharray: 5 3; }}
-b.gradient {{ color: #b4500b; }}
-</style>
-<h1>Losses</h1>
-{body}
-</html>
-"""
+def _formula(text):
+  """Escapes a formula; sets names as code, `_` and `^` below and above."""
+
+  def code(match):
+    quoted, name = match.groups()
+    if name and not hasattr(losses, name):
+      return name  # a symbol with its subscript
+    shown = (quoted or name).replace('_', '&#95;').replace('^', '&#94;')
+    return f'<code>{shown}</code>'
+
+  names = r'`([^`]+)`|\b([a-z]\w*_\w+)\b'
+  return _scripts(re.sub(names, code, html.escape(text, quote=False)))
+
+
+def _scripts(text):
+  """Sets x_i, x_{ij}, e^{s}, e^(s) and so on as sub- and superscripts."""
+  found = re.search(_SCRIPT, text)
+  if not found:
+    return text
+  tag = 'sub' if found[1] == '_' else 'sup'
+  inside, end = found[2], found.end()
+  if inside in '{(':
+    end = _closing(text, found.end(), inside)
+    inside = text[found.end() : end - 1]
+  before, after = text[: found.start()], text[end:]
+  return f'{before}<{tag}>{_scripts(inside)}</{tag}>{_scripts(after)}'
+
+
+_SCRIPT = r'([_^])([{(]|[-\u2212]?·?[^\W_]+[⁺⁻]?|[⁺⁻·*])'
+
+
+def _closing(text, start, opening):
+  """The place after the bracket that closes the one before `start`."""
+  closing, depth = {'{': '}', '(': ')'}[opening], 1
+  for i in range(start, len(text)):
+    depth += (text[i] == opening) - (text[i] == closing)
+    if not depth:
+      return i + 1
+  return len(text)
 
 
 if __name__ == '__main__':

@@ -86,7 +86,7 @@ def test_the_page_shows_formula_source_deviations_and_index(
   text = (tmp_path / 'losses.html').read_text()
   for part in (
     'CLIP: symmetric cross-entropy',
-    '(y_ij (s·i_i·t_j + b))',
+    '(y<sub>ij</sub> (s·i<sub>i</sub>·t<sub>j</sub> + b))',
     '<a href="https://arxiv.org/abs/2303.15343">',
     '<h4>Deviations</h4>',
     '<dt>two modalities</dt>',
@@ -94,6 +94,20 @@ def test_the_page_shows_formula_source_deviations_and_index(
     'id="mil_nce"',
   ):
     assert part in text, part
+
+
+@pytest.mark.parametrize(
+  ('formula', 'shown'),
+  [
+    ('Σ_{k≠i} e^{s_ik/τ}', 'Σ<sub>k≠i</sub> e<sup>s<sub>ik</sub>/τ</sup>'),
+    ('x^(a + (b)) < y_i', 'x<sup>a + (b)</sup> &lt; y<sub>i</sub>'),
+    ('Σ^-½ and P_·l', 'Σ<sup>-½</sup> and P<sub>·l</sub>'),
+    ('`ops.k_means` of', '<code>ops.k&#95;means</code> of'),
+    ('mil_nce + log_p', '<code>mil&#95;nce</code> + log<sub>p</sub>'),
+  ],
+)
+def test_formulas_have_sub_and_superscripts(formula, shown):
+  assert build._formula(formula) == shown
 
 
 def test_needs_follow_from_arguments_and_family():
