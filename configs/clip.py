@@ -9,7 +9,7 @@ Recipes, and what each was seen to reach:
                   here.
   :tiny_imagenet  photographs and the names of their classes. Not yet run here.
   :vit_b16        ViT-B/16, 32 epochs of 400 million pairs in batches of
-                  32,768, the paper's scale; its data is not public, so data.name
+                  32,768, the paper's scale; its data is not public: data.name
                   must be a set of your own. Not yet run here.
 """
 

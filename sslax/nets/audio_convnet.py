@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
+
 from sslax import shapes
 from sslax.nets import check
 from sslax.nets.net import Net
@@ -65,10 +67,21 @@ def audio_convnet(
     )
     if pool == 'mean':
       return outputs['features'], stats
-    last = outputs[f'stage{len(stage_sizes)}'].max((1, 2))
+    last = _largest(outputs[f'stage{len(stage_sizes)}'])
     return last.astype(outputs['features'].dtype), stats
 
   return Net(init, apply)
+
+
+def _largest(maps):
+  """[B, t, f, C] -> [B, C].
+
+  By its place: the gradient of a maximum is found by comparing values, which a
+  compiler may have computed twice, with another rounding.
+  """
+  rows = maps.reshape(len(maps), -1, maps.shape[-1])
+  place = jnp.argmax(rows, axis=1, keepdims=True)
+  return jnp.take_along_axis(rows, place, axis=1)[:, 0]
 
 
 def _images(spectrograms):
