@@ -1,69 +1,226 @@
-"""What every method keeps; every configs/*.py is tested by itself."""
+"""What every method keeps; every configs/*.py is tested by itself.
 
+Compiling is what costs here. So views are made once, for all recipes that see
+alike, and given to the rest as arrays; and of a method is compiled, in float32,
+one step on eight devices, which also says what its loss was given and gave, and
+its loss with gradients on one; in float64 the latter on one and on eight.
+"""
+
+import functools
+import importlib
+import json
 import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from jax.extend.core import jaxpr_as_fun
 
-from sslax import build, checkpoint, sharding, train
+from sslax import build, checkpoint, experiment, refresh, sharding, train
 from sslax import config as config_lib
+from sslax.data.views import Views
 
 _ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted(f.stem for f in (_ROOT / 'configs').glob('[a-z]*.py'))
-# Parameters that get no gradient by design: method -> parts of their paths.
-# A batch norm takes away what the bias before it adds.
-WITHOUT_GRADIENT = {'byol': ("['hidden1']['bias']", "['linear1']['bias']")}
+_SEEN = Views((), lambda rng, views: views, None, None, reads='views')
+_NOISE = 0.1  # moves parameters away from where their gradients are zero
+
+
+def _smoke(name):
+  """Its smoke recipe; where no inner stage is asked for, of one stage."""
+  config = config_lib.load(f'{_ROOT}/configs/{name}.py:smoke')
+  if 'stage_sizes' in config.net and 'tap' not in config.method:
+    config.net.stage_sizes = config.net.stage_sizes[:1]
+  return config_lib.override(config, [])
+
+
+def _once(f):
+  """Makes a function of a config, called once for all whose groups agree."""
+  known = {}
+
+  @functools.wraps(f)
+  def call(config):
+    groups = json.loads(config.to_json())
+    seen = {k: groups[k] for k in ('data', 'views', 'batch_size', 'seed')}
+    seen['data'].pop('num_examples')
+    key = json.dumps(seen, sort_keys=True)
+    if key not in known:
+      known[key] = f(config)
+    return known[key]
+
+  return call
+
+
+@_once
+def _source(config):
+  return build.load_source(config, 'train')
+
+
+@_once
+def _host_batch(config):
+  """The batch of step 0 with its views, and what evaluation sees of it."""
+  parts = build.build(config)
+  batch = next(experiment.host_batches(parts, _source(config), 0))
+  seen = jax.eval_shape(parts.views.evaluate, batch[parts.views.reads])
+  make = jax.jit(functools.partial(train.with_views, parts.views))
+  return _host(make(jax.random.key(0), batch)), seen
+
+
+def _host(tree):
+  return jax.tree.map(np.array, tree)
+
+
+def _watched(method):
+  """Its loss also says what key it was given and what state it gave."""
+
+  def loss(params, state, batch, *, rng, step):
+    value, (new, metrics) = method.loss(
+      params, state, batch, rng=rng, step=step
+    )
+    key = jax.random.key_data(rng)
+    return value, (new, {'metrics': metrics, 'rng': key, 'state': new})
+
+  return method._replace(loss=loss)
+
+
+def _recorded(tx):
+  """The first of its state are the gradients that it was given."""
+
+  def update(grads, state, params=None):
+    updates, new = tx.update(grads, state[1], params)
+    return updates, (grads, new)
+
+  def init(params):
+    return jax.tree.map(jnp.zeros_like, params), tx.init(params)
+
+  return optax.GradientTransformation(init, update)
+
+
+def _moved(params):
+  """Parameters a little beside their start, where all of them matter."""
+  rng = np.random.default_rng(1)
+
+  def move(x):
+    noise = _NOISE * rng.standard_normal(x.shape)
+    moved = np.asarray(x) + noise.astype(x.dtype)
+    return jax.device_put(moved, x.sharding)
+
+  return jax.tree.map(move, params)
+
+
+def _traced(method, params, state, batch):
+  """Its loss is traced here, once for all programs that it is part of."""
+
+  def loss(params, state, batch, rng, step):
+    return method.loss(params, state, batch, rng=rng, step=step)
+
+  jaxpr, shapes = jax.make_jaxpr(loss, return_shape=True)(
+    params, state, batch, jax.random.key(0), np.int32(0)
+  )
+
+  def again(params, state, batch, *, rng, step):
+    leaves = jax.tree.leaves((params, state, batch, rng, step))
+    outputs = jaxpr_as_fun(jaxpr)(*leaves)
+    return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
+
+  return method._replace(loss=again)
+
+
+def _loss_and_gradients(method, params, state, batch, *, rng):
+  def run(params, state, batch, rng):
+    (loss, (new, _)), grads = jax.value_and_grad(method.loss, has_aux=True)(
+      params, state, batch, rng=rng, step=np.int32(0)
+    )
+    return {'loss': loss, 'gradients': grads, 'state': new}
+
+  return _host(jax.jit(run)(params, state, batch, rng))
 
 
 class Compiled:
-  """The smoke recipe of a config, with its one compiled step."""
+  """The smoke recipe of a config, and the programs that its checks share."""
 
-  def __init__(self, name, dtype='float32', devices=None):
-    spec = f'{_ROOT}/configs/{name}.py:smoke'
-    config = config_lib.override(config_lib.load(spec), [f'dtype={dtype}'])
-    self.name, self.config = name, config
-    mesh = sharding.make_mesh(1, devices)
-    self.parts = build.build(config)._replace(mesh=mesh)
-    size = config.views.size
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (config.batch_size, size, size, 3), np.uint8)
-    self.host_batch = {
-      'image': image,
-      'label': rng.integers(0, 3, config.batch_size).astype(np.int32),
-      'index': np.arange(config.batch_size),
-    }
-    self.batch = sharding.place(mesh, self.host_batch)
+  def __init__(self, name):
+    self.name = name
+    self.config = _smoke(name)
+    source = _source(self.config)
+    self.config.data.num_examples = source.num_examples
+    self.host_batch, self.seen = _host_batch(self.config)
+    parts = build.build(self.config)
+    self.mesh = parts.mesh
+    rows = sharding.split_rows(self.mesh)
+    self.batch = jax.device_put(self.host_batch, rows)
+    tx = _recorded(parts.tx)
+    self._init = train.make_init(
+      parts.method, tx, _SEEN, self.batch, seed=0, mesh=self.mesh
+    )
+    self._refreshed = refresh.runner(parts._replace(tx=tx), source)
+    first = self.fresh()
+    self.method = _traced(parts.method, first.params, first.state, self.batch)
+    step = train.make_step(_watched(self.method), tx, _SEEN, seed=0)
     self.traces = 0
-    self._init = train.make_init(*self._recipe(), self.batch, seed=0, mesh=mesh)
-    step = train.make_step(*self._recipe(), seed=0)
 
     def counted(*arguments):
       self.traces += 1
       return step(*arguments)
 
-    first = self.fresh()
-    self.step = train.compile_step(counted, first, mesh)
-
-  def _recipe(self):
-    return self.parts.method, self.parts.tx, self.parts.views
+    self.step = train.compile_step(counted, first, self.mesh)
 
   def fresh(self):
-    return self._init(self.batch)
+    return self._refreshed(0, self._init(self.batch))
 
-  def views_batch(self):
-    views = self.parts.views.apply(jax.random.key(3), self.batch['image'])
-    return {**self.batch, 'views': views}
+  @functools.cached_property
+  def one_step(self):
+    """The states before and after a step away from the start, and metrics."""
+    before = self.fresh()
+    before = before._replace(params=_moved(before.params))
+    kept = _host(before)
+    after, said = _host(self.step(before, self.batch))
+    return kept, after, said
+
+  @functools.cached_property
+  def in_float32(self):
+    """What a step of one device gives, and of eight."""
+    before, after, said = self.one_step
+    eight = {
+      'loss': said['loss'],
+      'gradients': after.opt_state[0],
+      'state': said['state'],
+    }
+    rng = jax.random.wrap_key_data(said['rng'])
+    one = _loss_and_gradients(
+      self.method, before.params, before.state, self.host_batch, rng=rng
+    )
+    return one, eight
+
+  @functools.cached_property
+  def in_float64(self):
+    """What the loss gives on one device, and on eight."""
+    before, _, _ = self.one_step
+    config = config_lib.override(self.config, ['dtype=float64'])
+    method = build.build(config).method  # turns 64-bit types on
+    try:
+      params, state, batch = jax.tree.map(
+        _widened, (before.params, before.state, self.host_batch)
+      )
+      method, rng = _traced(method, params, state, batch), jax.random.key(1)
+      shardings = sharding.state_shardings(self.mesh, (params, state))
+      whole = jax.device_put((params, state), shardings)
+      rows = jax.device_put(batch, sharding.split_rows(self.mesh))
+      one = _loss_and_gradients(method, params, state, batch, rng=rng)
+      return one, _loss_and_gradients(method, *whole, rows, rng=rng)
+    finally:
+      jax.config.update('jax_enable_x64', False)
+
+
+def _widened(x):
+  return x.astype(np.float64) if x.dtype == np.float32 else x
 
 
 @pytest.fixture(scope='module', params=CONFIGS)
 def compiled(request):
   return Compiled(request.param)
-
-
-def _host(tree):
-  return jax.tree.map(np.array, tree)
 
 
 def _shapes(tree):
@@ -73,20 +230,20 @@ def _shapes(tree):
 def test_a_step_is_finite_and_keeps_the_state_alike(compiled):
   before = compiled.fresh()
   shapes = _shapes(before)
-  after, metrics = compiled.step(before, compiled.batch)
-  assert metrics['loss'].dtype == jnp.float32
-  assert not metrics['nonfinite']
-  assert all(m.shape == () for m in metrics.values())
+  after, said = compiled.step(before, compiled.batch)
+  assert said['loss'].dtype == jnp.float32
+  assert not said['nonfinite']
+  assert all(m.shape == () for m in said['metrics'].values())
   assert _shapes(after) == shapes
 
 
 def test_it_compiles_once_and_the_loss_falls_on_one_batch(compiled):
   state, losses = compiled.fresh(), []
   for _ in range(12):
-    first = jax.device_put(jnp.zeros((), jnp.int32), state.step.sharding)
+    first = jax.device_put(np.int32(0), state.step.sharding)
     state = state._replace(step=first)  # the same views
-    state, metrics = compiled.step(state, compiled.batch)
-    losses.append(float(metrics['loss']))
+    state, said = compiled.step(state, compiled.batch)
+    losses.append(float(said['loss']))
   assert compiled.traces == 1
   assert losses[-1] < losses[0]
 
@@ -100,7 +257,9 @@ def test_the_same_seed_gives_the_same_run(compiled):
 def test_restored_from_disk_the_next_step_is_bit_equal(compiled, tmp_path):
   state, _ = compiled.step(compiled.fresh(), compiled.batch)
   with checkpoint.manager(tmp_path, keep=1) as checkpoints:
-    checkpoint.save(checkpoints, 1, state, about={})
+    # From one device: from eight, each writes an eighth, cut by a program.
+    saved = jax.device_put(_host(state), jax.devices()[0])
+    checkpoint.save(checkpoints, 1, saved, about={})
     checkpoints.wait_until_finished()
     restored = checkpoint.restore_latest(checkpoints, state)
   expected = _host(compiled.step(state, compiled.batch))
@@ -108,100 +267,66 @@ def test_restored_from_disk_the_next_step_is_bit_equal(compiled, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
+def _without_gradient(name):
+  """Parts of paths of parameters that get none by design, by its own test."""
+  test = importlib.import_module(f'tests.methods.{name}_test')
+  return getattr(test, 'WITHOUT_GRADIENT', ())
+
+
 def test_every_parameter_gets_a_gradient(compiled):
-  # One step first: a residual block that starts as the identity passes no
-  # gradient to the convolutions inside it.
-  state, _ = compiled.step(compiled.fresh(), compiled.batch)
-  rng = jax.random.key(1)
-
-  def loss(params):
-    return compiled.parts.method.loss(
-      params, state.state, compiled.views_batch(), rng=rng, step=state.step
-    )[0]
-
-  grads = jax.jit(jax.grad(loss))(state.params)
-  listed = WITHOUT_GRADIENT.get(compiled.name, ())
-  rounding = 1e-6 * _norm(jax.tree.leaves(_host(grads)))
-  for path, grad in jax.tree_util.tree_leaves_with_path(_host(grads)):
+  grads = compiled.in_float64[0]['gradients']
+  listed = _without_gradient(compiled.name)
+  rounding = 1e-10 * _norm(jax.tree.leaves(grads))
+  for path, grad in jax.tree_util.tree_leaves_with_path(grads):
     name = jax.tree_util.keystr(path)
     has_gradient = _norm([grad]) > rounding
     assert has_gradient != any(part in name for part in listed), name
 
 
 def test_the_teacher_moves_in_update_alone(compiled):
-  state = compiled.fresh()
-  if not hasattr(state.state, 'teacher'):
+  before, after, said = compiled.one_step
+  if not hasattr(before.state, 'teacher'):
     pytest.skip('this method has no teacher')
-  method = compiled.parts.method
-  moved = jax.tree.map(lambda x: x + 1, state.params)
-
-  @jax.jit
-  def run(params, method_state, batch):
-    _, (after_loss, _) = method.loss(
-      params, method_state, batch, rng=jax.random.key(0), step=state.step
-    )
-    _, after_update = method.update(params, method_state, step=state.step)
-    return after_loss.teacher, after_update.teacher
-
-  after_loss, after_update = run(moved, state.state, compiled.views_batch())
-  jax.tree.map(np.testing.assert_array_equal, after_loss, state.state.teacher)
+  jax.tree.map(
+    np.testing.assert_array_equal, said['state'].teacher, before.state.teacher
+  )
   gaps = jax.tree.map(
-    lambda a, b: bool((a != b).any()), after_update, state.state.teacher
+    lambda a, b: (a != b).any(), after.state.teacher, before.state.teacher
   )
   assert all(jax.tree.leaves(gaps))
 
 
-def test_features_are_a_row_an_image(compiled):
-  state = compiled.fresh()
-  inputs = compiled.parts.views.evaluate(compiled.batch['image'])
-  features = compiled.parts.method.features(state.params, state.state, inputs)
+def test_features_are_a_row_an_example(compiled):
+  state, _, _ = compiled.one_step
+  features = jax.eval_shape(
+    compiled.method.features, state.params, state.state, compiled.seen
+  )
   assert features.ndim == 2
-  assert len(features) == len(compiled.batch['image'])
+  assert len(features) == compiled.config.batch_size
 
 
-@pytest.fixture
-def restored_x64():
-  """Building for float64 turns 64-bit types on for the whole process."""
-  yield
-  jax.config.update('jax_enable_x64', False)
-
-
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
-@pytest.mark.parametrize('name', CONFIGS)
-def test_eight_devices_equal_one(name, dtype, restored_x64):
+@pytest.mark.parametrize(
+  ('dtype', 'relative'), [('float32', 1e-4), ('float64', 1e-9)]
+)
+def test_eight_devices_equal_one(compiled, dtype, relative):
   """Loss, gradients and state of one step: all arrays are global."""
-  one = _one_step(Compiled(name, dtype, jax.devices()[:1]))
-  eight = _one_step(Compiled(name, dtype, jax.devices()))
-  relative = 1e-9 if dtype == 'float64' else 1e-4
-  for part, arrays in one.items():
-    gap = _norm(a - b for a, b in zip(arrays, eight[part], strict=True))
-    assert gap <= relative * _norm(arrays), part
+  one, eight = getattr(compiled, f'in_{dtype}')
+  assert one['loss'].dtype == dtype
+  for part in one:
+    _assert_close(eight[part], one[part], relative, part)
+
+
+def _assert_close(actual, expected, relative, part):
+  pairs = list(
+    zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True)
+  )
+  for a, b in pairs:
+    if not jnp.issubdtype(b.dtype, jnp.floating):
+      np.testing.assert_array_equal(a, b, err_msg=part)
+  floating = [(a, b) for a, b in pairs if jnp.issubdtype(b.dtype, jnp.floating)]
+  gap = _norm(a - b for a, b in floating)
+  assert gap <= relative * _norm(b for _, b in floating), (part, gap)
 
 
 def _norm(arrays):
   return np.sqrt(sum(float(np.sum(np.square(a))) for a in arrays))
-
-
-def _one_step(compiled):
-  """Loss, gradients and floating method state, as lists of numpy arrays."""
-  state = compiled.fresh()
-
-  def loss(params, method_state, batch):
-    views = compiled.parts.views.apply(jax.random.key(3), batch['image'])
-    return compiled.parts.method.loss(
-      params,
-      method_state,
-      {**batch, 'views': views},
-      rng=jax.random.key(1),
-      step=state.step,
-    )
-
-  (value, (new, _)), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(
-    state.params, state.state, compiled.batch
-  )
-  state = [
-    x for x in jax.tree.leaves(new) if jnp.issubdtype(x.dtype, jnp.floating)
-  ]
-  return _host({
-    'loss': [value], 'gradients': jax.tree.leaves(grads), 'state': state
-  })  # fmt: skip

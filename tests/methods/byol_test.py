@@ -11,6 +11,8 @@ from sslax.methods import byol as byol_module
 from sslax.nets import Net, resnet
 from sslax.optim import build
 
+# A batch norm takes away what the bias before it adds.
+WITHOUT_GRADIENT = ("['hidden1']['bias']", "['linear1']['bias']")
 _STEPS = 200
 _BATCH = 32
 
