@@ -20,8 +20,13 @@ def views(rng, num_rows=64, size=8, noise=0.5):
   )
 
 
-def trained(method, num_steps, learning_rate):
-  """Trains on a fresh batch a step; returns the metrics [num_steps] of all."""
+def fresh_batch(i):
+  """The batch of step i: points that no other step has."""
+  return {'views': views(key(i))}
+
+
+def trained(method, num_steps, learning_rate, batch_of=fresh_batch):
+  """Trains on batch_of(step); returns the metrics [num_steps] of all steps."""
   tx = optim.build(
     'adamw', learning_rate=learning_rate, batch_size=256, num_steps=num_steps
   )
@@ -30,7 +35,7 @@ def trained(method, num_steps, learning_rate):
     params, state, opt_state = carry
     grad = jax.value_and_grad(method.loss, has_aux=True)
     (value, (state, metrics)), grads = grad(
-      params, state, {'views': views(key(i))}, rng=key(i), step=i
+      params, state, batch_of(i), rng=key(i), step=i
     )
     with jax.numpy_dtype_promotion('standard'):
       updates, opt_state = tx.update(grads, opt_state, params)
@@ -39,7 +44,7 @@ def trained(method, num_steps, learning_rate):
 
   @jax.jit
   def run(rng):
-    params, state = method.init(rng, {'views': views(rng)})
+    params, state = method.init(rng, batch_of(0))
     first = (params, state, tx.init(params))
     return jax.lax.scan(step, first, jnp.arange(num_steps))[1]
 
