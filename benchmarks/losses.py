@@ -5,9 +5,11 @@ each loss in tests/losses/*_cases.py, or the cases that `--only` names, with
 batch axes grown to --batch and feature axes to --width (the letters B and D of
 the docstring's shapes); other sizes (classes, tokens, a queue's rows) stay as
 small as in the case. Each loss runs in a process of its own, held to one core;
-`--jobs` of them run side by side. Memory is the growth of the largest resident
-set from when the inputs stand to when the last repetition ends, compilation
-included; a loss that needs more than `--gigabytes`, or `--seconds`, is said to.
+`--jobs` of them run side by side. Times are of that core's processor, so that
+other work on the machine does not count. Memory is the growth of the largest
+resident set from when the inputs stand to when the last repetition ends,
+compilation included; a loss that needs more than `--gigabytes`, or `--seconds`
+in all, is said to.
 """
 
 import argparse
@@ -16,12 +18,14 @@ import datetime
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import json
 import os
 import pathlib
 import queue
 import re
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -44,7 +48,7 @@ def one_each(cases):
   """Returns the names of the first case of each loss."""
   first = {}
   for name, case in cases.items():
-    first.setdefault(case.loss, name)
+    first.setdefault(inspect.unwrap(case.loss), name)
   return list(first.values())
 
 
@@ -57,23 +61,25 @@ def grow(case, batch, width):
   import numpy as np
 
   rng = np.random.default_rng(0)
-  arrays, shapes = case.inputs(rng), _documented_shapes(case.loss)
+  arrays, shapes = case.inputs(rng), _documented_shapes(case)
   shapes = {k: v.replace("D'", 'D') for k, v in shapes.items() if v}
   alike = {v.shape: shapes[k] for k, v in arrays.items() if k in shapes}
 
   def enlarge(name, array):
-    documented = shapes.get(name, alike.get(array.shape, ''))
+    # A view of a tuple has the tuple's name and a number.
+    documented = shapes.get(re.sub(r'_\d+$', '', name))
+    documented = documented or alike.get(array.shape, '')
     letters = documented.strip('[]').split(',')
     if len(letters) != array.ndim:
       letters = ['B' if name not in case.replicated else 'K']
       letters += ['_'] * (array.ndim - 1)
     for axis, letter in enumerate(letters[: array.ndim]):
-      size = {'B': batch, 'D': width}.get(letter)
+      size = {'B': batch, '2B': 2 * batch, 'D': width}.get(letter)
       if size is None or (name in case.replicated and letter == 'B'):
         continue
       repeats = size / array.shape[axis]
       array = np.take(array, np.arange(size) % array.shape[axis], axis=axis)
-      if letter == 'D' and array.dtype.kind == 'f':
+      if letter == 'D' and array.dtype.kind == 'f':  # keeps dot products
         array = array / np.float32(repeats**0.5)
     if array.dtype.kind == 'f' and not case.constrained:
       scale = np.float32(1e-3 * np.abs(array).mean())
@@ -84,7 +90,7 @@ def grow(case, batch, width):
 
 
 def measure(case, batch, width, repeats):
-  """Returns seconds a call, seconds to compile, and MB of peak memory."""
+  """Returns CPU seconds a call and to compile, and MB of peak memory."""
   import jax
 
   from tests.losses.case import value
@@ -97,14 +103,14 @@ def measure(case, batch, width, repeats):
     return value(case.loss(**free, **held, **case.kwargs))
 
   before = _peak_megabytes()
-  start = time.perf_counter()
+  start = time.process_time()
   run = jax.jit(jax.value_and_grad(loss)).lower(free, held).compile()
-  compiled = time.perf_counter() - start
+  compiled = time.process_time() - start
   seconds = []
   for _ in range(repeats):
-    start = time.perf_counter()
+    start = time.process_time()
     jax.block_until_ready(run(free, held))
-    seconds.append(time.perf_counter() - start)
+    seconds.append(time.process_time() - start)
   return {
     'seconds': statistics.median(seconds),
     'compile': compiled,
@@ -143,7 +149,7 @@ def main():
     f' jax {importlib.metadata.version("jax")},'
     f' {datetime.date.today():%Y-%m-%d}.'
   )
-  print('\n| loss | inputs | ms | compile, s | peak memory, MB |')
+  print('\n| loss | inputs | CPU ms | compile, CPU s | peak memory, MB |')
   print('|---|---|---:|---:|---:|')
   cores = queue.SimpleQueue()
   for core in sorted(os.sched_getaffinity(0))[: args.jobs]:
@@ -157,8 +163,6 @@ def _row(name, args, cores):
   core = cores.get()
   try:
     return _measured(name, args, core)
-  except subprocess.TimeoutExpired:
-    return f'| {name} | more than {args.seconds} s | | | |'
   finally:
     cores.put(core)
 
@@ -171,15 +175,17 @@ def _measured(name, args, core):
     os.sched_setaffinity(0, {core})
     limit = args.gigabytes * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (args.seconds, args.seconds))
 
   done = subprocess.run(
     [sys.executable, __file__, f'--child={name}', *sizes],
     capture_output=True,
     text=True,
     check=False,
-    timeout=args.seconds,
     preexec_fn=confine,
   )
+  if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+    return f'| {name} | more than {args.seconds} s | | | |'
   if done.returncode:
     if re.search(r'RESOURCE_EXHAUSTED|[Oo]ut of memory|bad_alloc', done.stderr):
       return f'| {name} | more than {args.gigabytes} GiB | | | |'
@@ -197,8 +203,16 @@ def _measured(name, args, core):
   )
 
 
-def _documented_shapes(loss):
-  """Argument -> its shape in the docstring; none for a test's own wrapper."""
+def _documented_shapes(case):
+  """Argument -> its shape in the docstring of the loss, or of its namesake.
+
+  A case may wrap its loss; then its name, up to a space or hyphen, or what it
+  wraps, is the loss's.
+  """
+  from sslax import losses
+
+  loss = inspect.unwrap(case.loss)
+  loss = getattr(losses, re.split(r'[ -]', str(case))[0], loss)
   spec = importlib.util.spec_from_file_location(
     'docs_build', _ROOT / 'docs' / 'build.py'
   )

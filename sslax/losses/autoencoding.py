@@ -78,7 +78,7 @@ _ERRORS = {
 def gaussian_reconstruction(predictions, targets, log_scale):
   """Negative log-likelihood of the un-augmented input under a normal decoder.
 
-  mean_i −log N(x_i; x̂_i, s²·I), s = e^{log_scale}. AASAE decodes x̂ from a
+  mean_i −log N(x_i; x̂_i, s²·I), log s = `log_scale`. AASAE decodes x̂ from a
   sample of the augmented input's code, and needs no prior term.
 
   Args:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
+from sslax.losses.classification import softmax_cross_entropy
 from sslax.ops import von_mises_fisher
 from sslax.ops.centering import sharpened
 from sslax.ops.cross_entropy import (
@@ -237,17 +238,21 @@ def dinov2_cls(student, probs, *, student_temperature=0.1):
   return jnp.sum(table)
 
 
-def knowledge_distillation(student, teacher, *, temperature=4.0):
-  """Divergence of softened outputs, T² KL(teacher ‖ student).
+def knowledge_distillation(
+  student, teacher, labels=None, *, temperature=4.0, label_weight=1.0
+):
+  """Divergence of softened outputs, T² KL(teacher ‖ student), and the labels'.
 
-  T² mean_i Σ_k p_ik (log p_ik − log q_ik), p and q the softmax of the
-  teacher's and the student's logits divided by T; T² keeps the gradients'
-  scale while T changes.
+  T² mean_i Σ_k p_ik (log p_ik − log q_ik) + w·CE(labels), p and q the softmax
+  of the teacher's and the student's logits divided by T; T² keeps the
+  gradients' scale while T changes.
 
   Args:
     student: [B, K] logits.
     teacher: [B, K] logits; no gradient flows into them.
+    labels: optional [B] int; without them there is no second term.
     temperature: T, above 0.
+    label_weight: w, at least 0.
 
   Returns:
     Scalar, at least 0.
@@ -268,7 +273,10 @@ def knowledge_distillation(student, teacher, *, temperature=4.0):
   student, teacher = at_least_float32(student, jax.lax.stop_gradient(teacher))
   log_p = jax.nn.log_softmax(teacher / temperature, -1)
   log_q = jax.nn.log_softmax(student / temperature, -1)
-  return temperature**2 * jnp.mean(divergence(log_p, log_q))
+  loss = temperature**2 * jnp.mean(divergence(log_p, log_q))
+  if labels is None:
+    return loss
+  return loss + label_weight * softmax_cross_entropy(student, labels)
 
 
 def obow(words, logits):

@@ -138,8 +138,12 @@ def _logits(rng):
   return {'student': normal(rng, 8, 5), 'teacher': normal(rng, 8, 5)}
 
 
-def _knowledge_distillation(student, teacher, temperature=4.0):
+def _knowledge_distillation(
+  student, teacher, labels=(), temperature=4.0, label_weight=1.0
+):
   total = 0.0
+  for s, y in zip(student, labels, strict=False):
+    total -= label_weight / temperature**2 * math.log(softmax(s)[y])
   for s, t in zip(student, teacher, strict=True):
     p, q = softmax(t / temperature), softmax(s / temperature)
     total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
@@ -243,6 +247,15 @@ CASES = [
     _knowledge_distillation,
     wrt=('student',),
     frozen=('teacher',),
+  ),
+  Case(
+    losses.knowledge_distillation,
+    lambda rng: {**_logits(rng), 'labels': rng.integers(0, 5, 8)},
+    _knowledge_distillation,
+    wrt=('student',),
+    frozen=('teacher',),
+    kwargs={'temperature': 2.0, 'label_weight': 0.3},
+    name='knowledge_distillation with labels',
   ),
   Case(losses.obow, _words, _obow, wrt=('logits',), frozen=('words',)),
   Case(
