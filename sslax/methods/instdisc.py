@@ -101,9 +101,14 @@ def instdisc(
   def loss(params, state, batch, *, rng, step):
     del step
     index = batch['index']
-    z, stats = whole.apply(params, state.stats, batch['views'][0], train=True)
+    rng_net, rng_noise = jax.random.split(rng)
+    z, stats = whole.apply(
+      params, state.stats, batch['views'][0], train=True, rng=rng_net
+    )
     z = normalize(z)
-    scores = memory_bank.scores(state.bank, draw(rng, index), z, temperature)
+    scores = memory_bank.scores(
+      state.bank, draw(rng_noise, index), z, temperature
+    )
     estimate = memory_bank.normalizer(scores, num_examples)
     known = state.normalizer > 0
     normalizer = jnp.where(known, state.normalizer, estimate)

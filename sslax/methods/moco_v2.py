@@ -91,20 +91,22 @@ def moco_v2(
 
   def keys_of(state, view, rng):
     """The teacher's embedding of a view, computed in another order of rows."""
+    rng_order, rng_net = jax.random.split(rng)
     order = jnp.arange(len(view))
     if shuffle:
-      order = jax.random.permutation(rng, order)
+      order = jax.random.permutation(rng_order, order)
     keys, stats = whole.apply(
-      state.teacher, state.teacher_stats, view[order], train=True
+      state.teacher, state.teacher_stats, view[order], train=True, rng=rng_net
     )
     return normalize(keys)[jnp.argsort(order)], stats
 
   def loss(params, state, batch, *, rng, step):
     del step
+    rng_queries, rng_keys = jax.random.split(rng)
     queries, stats = whole.apply(
-      params, state.stats, batch['views'][0], train=True
+      params, state.stats, batch['views'][0], train=True, rng=rng_queries
     )
-    keys, teacher_stats = keys_of(state, batch['views'][1], rng)
+    keys, teacher_stats = keys_of(state, batch['views'][1], rng_keys)
     keys = jax.lax.stop_gradient(keys)
     value = losses.moco(
       queries, keys, state.queue.rows, temperature=temperature

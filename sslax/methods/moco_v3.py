@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sslax import losses, optim
+from sslax import attention_maps, losses, optim
 from sslax.errors import BadInputError
 from sslax.evals.diagnostics import embedding_std
 from sslax.evals.matching import match_accuracy
@@ -103,14 +103,14 @@ def moco_v3(
     return {**params, 'encoder': inner}
 
   def loss(params, state, batch, *, rng, step):
-    del rng
     params = hold(params)
     stats, teacher_stats = state.stats, state.teacher_stats
     q, k = {}, {}
     for i, view in enumerate(batch['views']):
-      q[i], stats = student.apply(params, stats, view, train=True)
+      how = {'train': True, 'rng': jax.random.fold_in(rng, i)}
+      q[i], stats = student.apply(params, stats, view, **how)
       k[i], teacher_stats = teacher.apply(
-        state.teacher, teacher_stats, view, train=True
+        state.teacher, teacher_stats, view, **how
       )
     value = sum(
       losses.mocov3(q[i], k[1 - i], temperature=temperature) for i in (0, 1)
@@ -128,7 +128,14 @@ def moco_v3(
     moved = optim.ema(state.teacher, part, momentum_at(step + 1))
     return params, state._replace(teacher=moved)
 
+  def pictures(params, state, batch, *, rng):
+    del rng
+    view, stats = batch['views'][0], state.stats['encoder']
+    return attention_maps.pictures(encoder, params['encoder'], stats, view)
+
   features = encoder_features(encoder)
   safeguard = 'the negatives: the batch is too small or the temperature wrong'
   held = {'^encoder/patch_embed/': None} if frozen_patches else {}
-  return Method(init, loss, update, features, safeguard=safeguard, held=held)
+  return Method(
+    init, loss, update, features, None, safeguard, held, pictures=pictures
+  )

@@ -99,7 +99,11 @@ def test_no_gradient_reaches_the_teacher():
 
   def loss(teacher):
     return method.loss(
-      params, state._replace(teacher=teacher), batch, rng=None, step=0
+      params,
+      state._replace(teacher=teacher),
+      batch,
+      rng=jax.random.key(0),
+      step=0,
     )[0]
 
   grads = jax.jit(jax.grad(loss))(state.teacher)
