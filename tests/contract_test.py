@@ -238,10 +238,15 @@ def test_a_step_is_finite_and_keeps_the_state_alike(compiled):
 
 
 def test_it_compiles_once_and_the_loss_falls_on_one_batch(compiled):
+  """One batch, one state: a queue that fills with it would raise the loss."""
   state, losses = compiled.fresh(), []
+  held = _host(state.state)
   for _ in range(12):
     first = jax.device_put(np.int32(0), state.step.sharding)
-    state = state._replace(step=first)  # the same views
+    same = jax.tree.map(
+      lambda x, like: jax.device_put(x, like.sharding), held, state.state
+    )
+    state = state._replace(step=first, state=same)  # the same views
     state, said = compiled.step(state, compiled.batch)
     losses.append(float(said['loss']))
   assert compiled.traces == 1
