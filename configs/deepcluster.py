@@ -2,7 +2,10 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: kNN 0.804, 0.100 above random
+                initialization, and linear probe 0.874, 0.136 above, in seed 0.
+                With 64 clusters, found anew every 56 steps, a cosine and
+                stronger views: kNN 0.801, linear probe 0.790
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ResNet-50 in the place of the paper's AlexNet and VGG-16, which
