@@ -43,6 +43,20 @@ def pytest_cmdline_main(config):
     return
   if whole and getattr(option, 'numprocesses', 0) is None:
     option.numprocesses = min(os.cpu_count() or 1, _MOST_WORKERS)
+    option.dist = 'loadgroup'
+
+
+def pytest_collection_modifyitems(config, items):
+  """Keeps together what shares a fixture of its module, so it is made once.
+
+  That is a module, or in the tables of methods and losses one row.
+  """
+  if not config.pluginmanager.hasplugin('xdist'):
+    return
+  for item in items:
+    row = getattr(item, 'callspec', None)
+    row = '' if row is None else row.indices.get('compiled', '')
+    item.add_marker(pytest.mark.xdist_group(f'{item.module.__name__}{row}'))
 
 
 @pytest.fixture
