@@ -2,7 +2,9 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet, both players at once. Not yet run here.
+  (nothing)     photos, a small ResNet, both players at once: kNN 0.797, 0.025
+                above random initialization, and linear probe 0.795, 0.058
+                above, in seed 0
   :in_turns     the same, the players by turns, one step each
   :smoke        a few steps of tiny networks, for tests
   :cifar10      CIFAR-10, the same networks. Not yet run here.

@@ -2,7 +2,9 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet that sees no color: kNN 0.728, 0.333
+                above random initialization, and linear probe 0.713, 0.153
+                above, in seed 0
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     the official recipe, with ResNet-50 in the place of VGG. Not

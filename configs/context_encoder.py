@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: kNN 0.795, 0.058 above random
+                initialization, but linear probe 0.751, 0.051 below, in seed 0
   :random       the same, the block anywhere in the view
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.

@@ -2,7 +2,9 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: does not learn yet. kNN 0.721, 0.037
+                below random initialization, and linear probe 0.727, 0.018
+                below, in seed 0; the loss climbs, so the rate is too high
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ResNet-50, batch 256, 200 epochs: 46.8 % nearest neighbor top-1

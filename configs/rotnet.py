@@ -2,7 +2,9 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: kNN 0.732, 0.029 above random
+                initialization, but linear probe 0.722, 0.016 below, in seed 0:
+                most of these photographs have no upright
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     the official recipe, with ResNet-50 in the place of AlexNet.

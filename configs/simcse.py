@@ -3,7 +3,8 @@
 Recipes, and what each was seen to reach:
 
   (nothing)     python_docs, sentences of Python's own documentation; the class
-                is the topic. Not yet run here.
+                is the topic: kNN 0.331, 0.035 above random initialization,
+                linear probe 0.380, 0.011 below, and both far below tf-idf
   :smoke        a few steps of a tiny network, for tests
   :stsb         STS benchmark (data.name=stsb): the sentences of train, scored
                 on the pairs of test. Not yet run here.

@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: kNN 0.815, 0.057 above random
+                initialization, and linear probe 0.788, 0.044 above, in seed 0
   :two_encoders the same, with an encoder and a projector for each view. Not yet
                 run here.
   :smoke        a few steps of a tiny network, for tests

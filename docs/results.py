@@ -25,7 +25,8 @@ worth. `kNN` is weighted, k = 20, all of train as the bank, and `linear` a probe
 on frozen features, both on the test split. A gain is over the same network at
 random initialization; `no learning` is the kNN score of the input itself
 (centered raw pixels, statistics of a spectrogram, word vectors). `images/s` and
-the time are those of the training steps, on the machine that made the row.
+the time are those of the training steps, on the machine that made the row, most
+of them beside other work.
 """
 _COLUMNS = (
   'method', 'network', 'images seen', 'kNN', 'gain', 'linear', 'gain',
