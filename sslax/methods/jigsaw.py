@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from sslax.method import Method, Picture, encoder_features
 from sslax.nets.chain import chain
+from sslax.nets.each import each
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
 from sslax.ops import tiles as tiling
@@ -27,15 +28,16 @@ def jigsaw(
   *,
   num_permutations: int = 100,
   gap: int = 21,
+  standardize: bool = True,
   projection_size: int = 1024,
   hidden_size: int = 4096,
   dtype: str = 'float32',
 ) -> Method:
   """Jigsaw: tell in which order the nine tiles of an image are shown.
 
-  An image is cut into nine tiles x₁ ... x₉ that do not touch, each of mean 0
-  and deviation 1. They are shown in the order π_y, one of K permutations that
-  differ in as many places as can be, and every tile is encoded by itself:
+  An image is cut into nine tiles x₁ ... x₉ that do not touch. They are shown in
+  the order π_y, one of K permutations that differ in as many places as can be,
+  and every tile is encoded by itself:
   loss = −mean log softmax(h([g(f(x_{π_y(1)})), ..., g(f(x_{π_y(9)}))]))[y].
   Reads one view.
 
@@ -43,6 +45,8 @@ def jigsaw(
     encoder: [B, H, W, C] -> [B, D].
     num_permutations: K.
     gap: pixels by which a tile is smaller than a third of the view.
+    standardize: whether each tile is given mean 0 and deviation 1, so that
+      brightness and color do not tell which tiles are neighbors.
     projection_size: features of a tile that the head sees.
     hidden_size: width of the head's hidden layer.
     dtype: compute dtype of projector and head.
@@ -58,21 +62,23 @@ def jigsaw(
   Deviations:
     The official layers after the tiles have dropout; here projector and head
     have batch normalization, as VISSL's projector has. The permutations are
-    chosen as the paper says, but the first one is another. The official code
-    subtracts one mean color; that each tile is normalized by itself is from
-    the paper.
+    chosen as the paper says, but the first one is another. Standardized tiles
+    are from the paper; the official code subtracts one mean color.
   """
   projector = mlp(
-    hidden=(), features=projection_size, final_bias=False, final_norm=True,
+    hidden=(),
+    features=projection_size,
+    final_bias=False,
+    final_norm=True,
     dtype=dtype,
-  )  # fmt: skip
+  )
   head = mlp(
     hidden=(hidden_size,),
     features=num_permutations,
     hidden_bias=False,
     dtype=dtype,
   )
-  project = chain(encoder=encoder, projector=projector)
+  project = each(chain(encoder=encoder, projector=projector))
   permutations = jnp.asarray(spread_permutations(num_permutations, _NUM_TILES))
 
   def puzzle(rng, images):
@@ -83,8 +89,7 @@ def jigsaw(
     return _ordered(tiles, permutations[labels]), labels
 
   def solve(params, stats, tiles, *, train, rng=None):
-    x = tiling.standardized(tiles).astype(tiles.dtype)
-    x = x.reshape(-1, *x.shape[2:])
+    x = tiling.standardized(tiles) if standardize else tiles
     z, stats = project.apply(params, stats, x, train=train, rng=rng)
     z = jax.nn.relu(z).reshape(len(tiles), -1)
     return chain(head=head).apply(params, stats, z, train=train)
@@ -92,7 +97,7 @@ def jigsaw(
   def init(rng, batch):
     rng_tiles, rng_project, rng_head = jax.random.split(rng, 3)
     tiles, _ = puzzle(rng_tiles, batch['views'][0])
-    params, stats = project.init(rng_project, tiles[:, 0])
+    params, stats = project.init(rng_project, tiles)
     joined = jnp.zeros((len(tiles), _NUM_TILES * projection_size))
     params['head'], stats['head'] = head.init(rng_head, joined)
     return params, JigsawState(stats)
