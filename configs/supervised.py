@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: linear probe 0.916, kNN 0.908 (random
+                initialization 0.738 and 0.703)
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ResNet-50, batch 256, 90 epochs. Not yet run here; torchvision's
