@@ -2,7 +2,9 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos at 60 pixels, a small ResNet. Not yet run here.
+  (nothing)     photos at 60 pixels, a small ResNet: does not learn yet (loss
+                4.19, chance is 4.16; kNN 0.777, 0.012 below random
+                initialization; linear probe 0.752, 0.031 below)
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ResNet-50, VISSL's recipe with 100 permutations. Not yet run
