@@ -122,7 +122,7 @@ def abstract_state(parts: build.Parts, example) -> train.TrainState:
 
   Args:
     parts: from sslax.build.
-    example: key of the batch -> (shape, dtype) of one example.
+    example: key of the batch -> shape and dtype of one example.
   """
   batch = _batch_of(parts, example, jax.ShapeDtypeStruct)
   return train.init_shapes(
@@ -134,9 +134,14 @@ def _batch_of(parts: build.Parts, example, make):
   """Returns a batch of the shapes that size the parameters."""
   rows = parts.mesh.size
   return {
-    key: make((rows, *shape), jnp.dtype(dtype))
-    for key, (shape, dtype) in example.items()
+    key: _made(said, lambda one: make((rows, *one['shape']), one['dtype']))
+    for key, said in example.items()
   }
+
+
+def _made(said, make):
+  """Makes an entry of a batch, which of crops from the host is a tuple."""
+  return make(said) if 'shape' in said else tuple(map(make, said))
 
 
 def _as_uint8(images) -> np.ndarray:

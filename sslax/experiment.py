@@ -83,7 +83,9 @@ def run(config, workdir: str | pathlib.Path) -> int:
 
 def _run(config, workdir, parts, train_source, test_source, checkpoints) -> int:
   first = next(_batches(parts, train_source, 0))
-  example = {k: (v.shape[1:], str(v.dtype)) for k, v in first.items()}
+  example = jax.tree.map(
+    lambda x: {'shape': x.shape[1:], 'dtype': str(x.dtype)}, first
+  )
   fresh = _initializer(parts, train_source, [first])
   train_state = fresh()
   restored = checkpoint.restore_latest(
@@ -187,23 +189,18 @@ def host_batches(parts, source, start_step) -> Iterator[dict[str, np.ndarray]]:
     batch_size=parts.config.batch_size,
     seed=parts.config.seed,
     start_step=start_step,
-    host_crops=None if source.read is None else _host_crops(parts.views),
+    host_crops=() if source.read is None else _host_crops(parts.views),
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
 
 
-def _host_crops(views) -> HostCrops:
+def _host_crops(views) -> tuple[HostCrops, ...]:
   """Describes the crops that large images get before they leave the host."""
-  first = views.policies[0]
-  for policy in views.policies:
-    if (policy.size, policy.crop_scale) != (first.size, first.crop_scale):
-      raise BadInputError(
-        f'views of {first.size} and {policy.size} pixels need images held in'
-        ' memory; this source is read from disk, one crop size at a time'
-      )
-  num_views = sum(policy.num_crops for policy in views.policies)
-  return HostCrops(num_views, first.size, first.crop_scale, first.crop_ratio)
+  return tuple(
+    HostCrops(p.num_crops, p.size, p.crop_scale, p.crop_ratio)
+    for p in views.policies
+  )
 
 
 def _due(every: int, step: int) -> bool:
@@ -277,7 +274,11 @@ def _stop_sick(run, sick, step, train_state) -> int:
   _save(run, step, train_state, None)
   batch = next(host_batches(run.parts, run.train, sick.step))
   file = run.workdir / f'batch-{sick.step}-{jax.process_index()}.npz'
-  np.savez_compressed(file, **batch)
+  arrays = {
+    jax.tree_util.keystr(path, simple=True, separator='_'): value
+    for path, value in jax.tree_util.tree_leaves_with_path(batch)
+  }
+  np.savez_compressed(file, **arrays)
   run.checkpoints.wait_until_finished()
   run.log.say(
     f'stopped; the batch of step {sick.step} is in {file}.'

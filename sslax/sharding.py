@@ -1,6 +1,7 @@
 """Mesh, shardings and device feeding: the only place that knows devices."""
 
 import collections
+import functools
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -106,18 +107,17 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
   )
 
 
-def place(mesh: Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+def place(mesh: Mesh, batch: dict[str, Any]) -> dict[str, Any]:
   """Makes global arrays from this process's slice of a batch.
 
   Args:
     mesh: from `make_mesh`.
-    batch: arrays [B / processes, ...].
+    batch: numpy arrays [B / processes, ...].
   """
-  sharding = split_rows(mesh)
-  return {
-    key: jax.make_array_from_process_local_data(sharding, value)
-    for key, value in batch.items()
-  }
+  put = functools.partial(
+    jax.make_array_from_process_local_data, split_rows(mesh)
+  )
+  return jax.tree.map(put, batch)
 
 
 def feed(

@@ -1,6 +1,7 @@
 """Crops made on the host, before large images cross to the device."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ _EVAL_SHARE = 224 / 256  # of the shorter side that evaluation keeps
 
 
 class HostCrops(NamedTuple):
-  """Random resized crops of large images.
+  """Random resized crops of large images, of one kind.
 
   Attributes:
     num_views: V, crops of each image.
@@ -27,25 +28,28 @@ class HostCrops(NamedTuple):
   ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
 
-def random_crops(record: dict, crops: HostCrops, seed):
-  """Cuts V random resized crops; small images are enlarged.
+def random_crops(record: dict, kinds: Sequence[HostCrops], seed):
+  """Cuts V random resized crops of each kind; small images are enlarged.
 
   Args:
     record: `image`, uint8 [h, w, 3], or `encoded`, the bytes of an image file.
-    crops: how many, how large.
+    kinds: how many, how large.
     seed: tf int64 [2].
 
   Returns:
-    uint8 [V, S, S, 3].
+    A tuple with uint8 [V, S, S, 3] for each kind.
   """
   tf = tensorflow()
   height, width, window = _opened(record)
-  views = []
-  for view in range(crops.num_views):
-    key = tf.random.experimental.stateless_fold_in(seed, view)
-    box = random_box(height, width, crops, key)
-    views.append(_resized(window(*box), crops.size))
-  return tf.stack(views)
+  numbers = itertools.count()
+
+  def cut(crops):
+    key = tf.random.experimental.stateless_fold_in(seed, next(numbers))
+    return _resized(window(*random_box(height, width, crops, key)), crops.size)
+
+  return tuple(
+    tf.stack([cut(crops) for _ in range(crops.num_views)]) for crops in kinds
+  )
 
 
 def random_box(height, width, crops: HostCrops, seed):

@@ -1,7 +1,7 @@
 """From a source to batches on the host; order is a function of the step."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def batches(
   batch_size: int,
   seed: int,
   start_step: int = 0,
-  host_crops: HostCrops | None = None,
+  host_crops: Sequence[HostCrops] = (),
   process_index: int = 0,
   process_count: int = 1,
 ) -> Batches:
@@ -41,8 +41,9 @@ def batches(
     batch_size: B, of all processes together.
     seed: of the order and of the host crops.
     start_step: step of the first batch.
-    host_crops: for large images. Without it `image` is [n, H, W, 3] and all
-      augmentation is left to the device; with it [n, V, S, S, 3].
+    host_crops: the kinds of crops of large images. Without any, `image` is
+      [n, H, W, 3] and all augmentation is left to the device; with them it is
+      a tuple with [n, V, S, S, 3] for each kind.
     process_index: p; this process takes positions p B / P to (p + 1) B / P.
     process_count: P; divides B.
 
@@ -72,13 +73,13 @@ def batches(
 
   def read(i):
     record = _reader(source)(shuffled(i[None], source.num_examples, seed)[0])
-    if host_crops is None:
+    if not host_crops:
       return _replaced(record, center_square(record, source.image_size))
     key = tf.stack([tf.constant(seed, tf.int64), i])
     return _replaced(record, random_crops(record, host_crops, key))
 
   steps = tf.data.Dataset.counter(start_step).map(stream)
-  by_batch = source.read is None and host_crops is None
+  by_batch = source.read is None and not host_crops
   return _iterate(
     _examples(steps, fetch if by_batch else read, by_batch, share)
   )

@@ -26,8 +26,8 @@ class Views(NamedTuple):
     apply: (rng, images [B, H, W, 3] uint8) -> a tuple of normalized views
       [B, size, size, 3], one for each crop, in the order of the policies.
       Row i depends only on rng, the crop and image i. Images cropped on the
-      host are [B, V, H, W, 3], and view i is made of [:, i]. What it takes and
-      gives of other modalities is said where they are made.
+      host are a tuple with [B, num_crops, size, size, 3] for each policy. What
+      it takes and gives of other modalities is said where they are made.
     evaluate: images [B, H, W, 3] uint8 -> [B, size, size, 3], the center of
       each image at the first policy's size, normalized as views are.
     unnormalize: a view, or what evaluation sees -> uint8 [B, h, w, 3] for
@@ -81,7 +81,7 @@ def _crops(rng, images, policy):
 
 
 def _apply(rng, images, *, policies, mean, std, dtype):
-  if images.ndim == 5:  # cropped on the host
+  if isinstance(images, tuple):  # cropped on the host
     return _apply_to_crops(
       rng, images, policies=policies, mean=mean, std=std, dtype=dtype
     )
@@ -94,13 +94,16 @@ def _apply(rng, images, *, policies, mean, std, dtype):
 
 
 def _apply_to_crops(rng, images, *, policies, **how):
-  """Changes all but the crop: view i is made of images[:, i]."""
-  one_each = [p._replace(num_crops=1, **_WHOLE)
-              for p in policies for _ in range(p.num_crops)]  # fmt: skip
+  """Changes all but the crop."""
+  made = [
+    (crops[:, i], policy._replace(num_crops=1, **_WHOLE))
+    for crops, policy in zip(images, policies, strict=True)
+    for i in range(policy.num_crops)
+  ]
   views = []
-  for i, policy in enumerate(one_each):
+  for i, (crop, policy) in enumerate(made):
     key = jax.random.fold_in(rng, i)
-    views += _apply(key, images[:, i], policies=(policy,), **how)
+    views += _apply(key, crop, policies=(policy,), **how)
   return tuple(views)
 
 

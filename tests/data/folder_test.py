@@ -99,11 +99,11 @@ def test_small_images_of_one_shape_are_held_in_memory(tmp_path, train):
 
 
 def test_host_crops_of_images_smaller_than_the_crop(pets):
-  crops = pipeline.HostCrops(2, 64)
+  crops = [pipeline.HostCrops(2, 64)]
   batch = next(
     pipeline.batches(load(pets), batch_size=4, seed=0, host_crops=crops)
   )
-  assert batch['image'].shape == (4, 2, 64, 64, 3)
+  assert batch['image'][0].shape == (4, 2, 64, 64, 3)
 
 
 def test_exif_rotation_is_applied(tmp_path):

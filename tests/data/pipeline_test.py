@@ -1,5 +1,6 @@
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
@@ -40,8 +41,7 @@ def order(batches):
 
 def assert_equal(a, b):
   assert set(a) == set(b)
-  for key in a:
-    np.testing.assert_array_equal(a[key], b[key])
+  jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def test_a_batch_holds_the_rows_of_its_indices(source):
@@ -85,7 +85,7 @@ def test_a_stream_goes_on_at_any_step(source, start):
 
 
 @pytest.mark.parametrize('count', [2, 4])
-@pytest.mark.parametrize('crops', [None, host_crops.HostCrops(2, 8)])
+@pytest.mark.parametrize('crops', [(), [host_crops.HostCrops(2, 8)]])
 def test_processes_share_the_batch_of_one(source, count, crops):
   whole = take(3, source, host_crops=crops)
   parts = [
@@ -94,8 +94,9 @@ def test_processes_share_the_batch_of_one(source, count, crops):
   ]
   for step, batch in enumerate(whole):
     for key, value in batch.items():
-      joined = np.concatenate([part[step][key] for part in parts])
-      np.testing.assert_array_equal(joined, value)
+      of_each = [part[step][key] for part in parts]
+      joined = jax.tree.map(lambda *rows: np.concatenate(rows), *of_each)
+      jax.tree.map(np.testing.assert_array_equal, joined, value)
 
 
 def test_reading_one_by_one_gives_the_same_order(source, read_source):
@@ -106,22 +107,31 @@ def test_reading_one_by_one_gives_the_same_order(source, read_source):
 
 
 def test_host_crops_are_a_function_of_seed_and_number(read_source):
-  crops = host_crops.HostCrops(num_views=3, size=8)
+  crops = [host_crops.HostCrops(num_views=3, size=8)]
   whole = take(6, read_source, host_crops=crops)
   (late,) = take(1, read_source, host_crops=crops, start_step=5)
   assert_equal(whole[5], late)
-  assert late['image'].shape == (4, 3, 8, 8, 3)
-  views = late['image'].astype(int)
+  (views,) = late['image']
+  assert views.shape == (4, 3, 8, 8, 3)
+  views = views.astype(int)
   assert np.abs(views[:, 0] - views[:, 1]).mean() > 5
   first, again = (
-    next(b['image'][b['index'] == 0] for b in half if 0 in b['index'])
+    next(b['image'][0][b['index'] == 0] for b in half if 0 in b['index'])
     for half in (whole[:3], whole[3:])
   )
   assert (first != again).any()  # another epoch, another crop
 
 
+def test_host_crops_of_several_kinds(read_source):
+  small = host_crops.HostCrops(3, 8, scale=(0.05, 0.4))
+  (batch,) = take(
+    1, read_source, host_crops=[host_crops.HostCrops(2, 16), small]
+  )
+  assert [x.shape[1:] for x in batch['image']] == [(2, 16, 16, 3), (3, 8, 8, 3)]
+
+
 def test_crops_from_memory_equal_crops_from_files(source, read_source):
-  crops = host_crops.HostCrops(2, 8)
+  crops = [host_crops.HostCrops(2, 8)]
   a, b = (take(1, s, host_crops=crops)[0] for s in (source, read_source))
   assert_equal(a, b)
 
@@ -169,7 +179,7 @@ def test_a_crop_of_the_whole_is_the_antialiased_image():
   image[:, ::2] = 255  # stripes, which shrink to grey
   crops = host_crops.HostCrops(1, 16, scale=(1.0, 1.0), ratio=(1.0, 1.0))
   key = tf.constant([0, 0], tf.int64)
-  out = host_crops.random_crops({'image': image}, crops, key).numpy()
+  out = host_crops.random_crops({'image': image}, [crops], key)[0].numpy()
   assert np.abs(out.astype(int) - 127)[:, 2:-2, 2:-2].max() <= 3
 
 
@@ -181,8 +191,8 @@ def test_a_jpeg_is_cropped_as_its_pixels_are():
   crops = host_crops.HostCrops(2, 16)
   for i in range(4):
     key = tf.constant([0, i], tf.int64)
-    a = host_crops.random_crops({'encoded': data}, crops, key).numpy()
-    b = host_crops.random_crops({'image': image}, crops, key).numpy()
+    a = host_crops.random_crops({'encoded': data}, [crops], key)[0].numpy()
+    b = host_crops.random_crops({'image': image}, [crops], key)[0].numpy()
     assert np.abs(a.astype(int) - b.astype(int)).max() <= 4
 
 

@@ -128,10 +128,10 @@ def test_camvid_has_no_label(shared_data):
 
   source = load('camvid', real(shared_data, 'camvid'), 'train', 64)
   assert source.class_names is None
-  crops = pipeline.HostCrops(2, 48)
+  crops = [pipeline.HostCrops(2, 48)]
   batches = pipeline.batches(source, batch_size=4, seed=0, host_crops=crops)
   batch = next(batches)
-  assert batch['image'].shape == (4, 2, 48, 48, 3)
+  assert batch['image'][0].shape == (4, 2, 48, 48, 3)
   assert set(batch) == {'image', 'index'}
   # The same pixels as TFDS's own reader gives, in the files' order.
   builder = library.builder_from_directory(shared_data / 'camvid/1.0.0')

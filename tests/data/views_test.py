@@ -253,3 +253,15 @@ def test_clip_crops_little_and_changes_no_color():
   gap = np.asarray(small.unnormalize(view)).astype(int) - _IMAGES[:, :, :24]
   assert np.abs(gap).max() <= 1
   assert made.reads == 'image'
+
+
+def test_crops_from_the_host_are_views_of_their_kind():
+  made = view_recipes.build('dino', size=(12, 12, 6), num_crops=(1, 1, 3))
+  rng = np.random.default_rng(0)
+  crops = tuple(
+    jnp.asarray(rng.integers(0, 256, (2, n, s, s, 3)), jnp.uint8)
+    for n, s in ((1, 12), (1, 12), (3, 6))
+  )
+  whole = jax.jit(made.apply)(jax.random.key(0), crops)
+  assert [v.shape for v in whole] == [(2, 12, 12, 3)] * 2 + [(2, 6, 6, 3)] * 3
+  assert len({float(jnp.mean(v)) for v in whole}) == 5
