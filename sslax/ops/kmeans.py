@@ -9,6 +9,8 @@ from sslax import shapes
 from sslax.ops.distance import normalize, squared_distances
 from sslax.ops.precision import at_least_float32
 
+_MOST_DISTANCES = 2**26  # in memory at once
+
 
 class Clustering(NamedTuple):
   """A partition and its centroids.
@@ -89,21 +91,26 @@ def plus_plus(rng, x, num_clusters):
     [K, D] rows of x; the next is drawn with a probability proportional to
     its squared distance to the nearest one so far.
   """
-  first_rng, *rngs = jax.random.split(rng, num_clusters)
-  first = x[jax.random.randint(first_rng, (), 0, x.shape[0])]
-  nearest = jnp.sum((x - first[None, :]) ** 2, -1)
-  seeds = [first]
-  for key in rngs:
-    tiny = float(jnp.finfo(x.dtype).tiny)
+  rngs = jax.random.split(rng, num_clusters)
+  tiny = float(jnp.finfo(x.dtype).tiny)
+
+  def distances(seed):
+    return jnp.sum((x - seed[None, :]) ** 2, -1)
+
+  def draw(nearest, key):
     logits = jnp.log(jnp.maximum(nearest, tiny))
     seed = x[jax.random.categorical(key, logits)]
-    nearest = jnp.minimum(nearest, jnp.sum((x - seed[None, :]) ** 2, -1))
-    seeds.append(seed)
-  return jnp.stack(seeds)
+    return jnp.minimum(nearest, distances(seed)), seed
+
+  first = x[jax.random.randint(rngs[0], (), 0, x.shape[0])]
+  _, seeds = jax.lax.scan(draw, distances(first), rngs[1:])
+  return jnp.concatenate([first[None, :], seeds])
 
 
 def assign(x, centroids):
   """The nearest centroid of every row.
+
+  Distances are in memory in blocks of at most 2^26, 256 MiB in float32.
 
   Args:
     x: [B, D].
@@ -115,8 +122,20 @@ def assign(x, centroids):
   Raises:
     ValueError: the shapes do not fit.
   """
-  squared = squared_distances(x, centroids)
-  return jnp.argmin(squared, -1), jnp.min(squared, -1)
+
+  def nearest(rows):
+    squared = squared_distances(rows, centroids)
+    return jnp.argmin(squared, -1), jnp.min(squared, -1)
+
+  num_blocks = -(-x.shape[0] * len(centroids) // _MOST_DISTANCES)
+  if num_blocks == 1:
+    return nearest(x)
+  # Every num_blocks-th row, so that rows split over devices stay where they are.
+  missing = -x.shape[0] % num_blocks
+  blocks = jnp.pad(x, ((0, missing), (0, 0)))
+  blocks = blocks.reshape(-1, num_blocks, x.shape[1]).swapaxes(0, 1)
+  found = jax.lax.map(nearest, blocks)
+  return jax.tree.map(lambda y: y.T.reshape(-1)[: x.shape[0]], found)
 
 
 def minibatch_update(centroids, counts, x, *, spherical=False):
@@ -189,8 +208,11 @@ def concentrations(x, clustering, *, temperature=0.2, alpha=10.0):
 
 def _sums(x, labels, num_clusters):
   """Sums of the rows of every cluster [K, D], and their numbers [K]."""
-  members = jax.nn.one_hot(labels, num_clusters, dtype=x.dtype)
-  return members.T @ x, jnp.sum(members, 0)
+  ones = jnp.ones(x.shape[0], x.dtype)
+  return (
+    jax.ops.segment_sum(x, labels, num_clusters),
+    jax.ops.segment_sum(ones, labels, num_clusters),
+  )
 
 
 def _update(x, labels, distances, centroids, spherical):

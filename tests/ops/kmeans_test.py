@@ -100,6 +100,14 @@ def test_eight_devices_equal_one(x64):
     np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
+def test_blocks_of_distances_change_nothing(monkeypatch):
+  x = np.random.default_rng(0).normal(size=(37, 4)).astype(np.float32)
+  whole = ops.assign(x, x[:5])
+  monkeypatch.setattr(ops, '_MOST_DISTANCES', 50)  # ten rows at a time
+  for a, b in zip(ops.assign(x, x[:5]), whole, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
 def test_refuses_more_clusters_than_rows():
   with pytest.raises(ValueError, match='num_clusters is 9'):
     ops.kmeans(jax.random.key(0), np.zeros((8, 2), np.float32), 9)
