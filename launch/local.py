@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
   arguments = parser.parse_args(argv)
   processes = start(arguments.words, arguments.processes, arguments.devices)
   signal.signal(signal.SIGTERM, lambda *_: [p.terminate() for p in processes])
+  signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells them all
   return wait(processes)
 
 
@@ -55,16 +56,30 @@ def start(words: list[str], count: int, devices: int) -> list:
 
 
 def wait(processes: list) -> int:
-  """Waits for all; once one ends badly the others get a grace, then end."""
-  deadline = None
+  """Waits for all; once one ends badly the others get a grace, then end.
+
+  Returns:
+    The exit code of the first that ended badly, or 0.
+  """
+  code, deadline = 0, None
   while any(p.poll() is None for p in processes):
     if deadline is None and any(p.poll() for p in processes):
       deadline = time.monotonic() + _GRACE
+      code = _bad_code(processes)
     if deadline is not None and time.monotonic() > deadline:
       for p in processes:
         p.kill()
     time.sleep(0.2)
-  return next((p.returncode for p in processes if p.returncode), 0)
+  return code or _bad_code(processes)
+
+
+def _bad_code(processes: list) -> int:
+  """Returns one that processes gave themselves, else that of a signal, else 0.
+
+  Those that a failed one leaves behind end by a signal.
+  """
+  codes = [p.returncode for p in processes if p.returncode]
+  return max(codes, default=0)
 
 
 def _free_port() -> int:

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
+from sslax import hosts
 from sslax.errors import BadInputError
 
 DONE = 0
@@ -51,7 +52,7 @@ def run_main(
       traceback.print_exc()
     code, sentence = _explain(error)
     print(f'error: {sentence}', file=sys.stderr)
-    return code
+    return hosts.leave(code)
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from sslax import (
   build,
   checkpoint,
   health,
+  hosts,
   init_from,
   memory,
   pictures,
@@ -62,7 +63,7 @@ def run(config, workdir: str | pathlib.Path) -> int:
   Raises:
     BadInputError: a value, a source or a workdir that cannot work.
   """
-  sharding.initialize()
+  hosts.initialize()
   workdir = pathlib.Path(workdir)
   workdir_lib.check(workdir, config)
   if _finished(config, workdir):

@@ -2,7 +2,6 @@
 
 import collections
 import functools
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,21 +14,6 @@ from sslax.errors import BadInputError
 
 BATCH_AXES = ('data', 'fsdp')
 _SMALLEST_SPLIT = 2**14  # elements; smaller arrays are cheaper replicated
-
-
-def initialize() -> None:
-  """Joins the other processes of a multi-process run, where there are any.
-
-  `launch/local.py` and hand-made clusters set JAX_COORDINATOR_ADDRESS,
-  JAX_NUM_PROCESSES and JAX_PROCESS_ID.
-  """
-  address = os.environ.get('JAX_COORDINATOR_ADDRESS')
-  if address and not jax.distributed.is_initialized():
-    jax.distributed.initialize(
-      address,
-      int(os.environ['JAX_NUM_PROCESSES']),
-      int(os.environ['JAX_PROCESS_ID']),
-    )
 
 
 def make_mesh(fsdp: int = 1, devices=None) -> Mesh:
