@@ -11,6 +11,7 @@ from sslax.data import view_recipes
 from sslax.evals.features import Extractor
 from sslax.method import Method
 from sslax.nets.net import Net
+from sslax.nets.pieces import in_pieces
 
 
 class Parts(NamedTuple):
@@ -43,8 +44,10 @@ def build(config) -> Parts:
     'vocab_size': config.data.vocabulary,
     'max_length': config.data.text_length,
     'dtype': config.dtype,
+    'batch_pieces': config.batch_pieces,
   }
   encoder = _make('net', nets.factory, config, **known)
+  encoder = in_pieces(encoder, config.batch_pieces)
   method = _make('method', methods.factory, config, encoder, **known)
   views = _make('views', view_recipes.factory, config, dtype=config.dtype)
   tx = _make(

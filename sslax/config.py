@@ -20,6 +20,7 @@ KEYS: dict[str, tuple[Any, str]] = {
   'seed': (0, 'random seed of parameters, order and augmentation'),
   'num_steps': (1000, 'training steps'),
   'batch_size': (256, 'global batch, over all devices and hosts'),
+  'batch_pieces': (1, 'pieces in which encoders train on a batch; less memory'),
   'dtype': ('float32', 'compute dtype: float32, bfloat16 or float64'),
   'init_from': ('', 'workdir or .safetensors file of weights to start from'),
   'method.name': ('byol', 'self-supervised method'),
@@ -54,7 +55,7 @@ FREE = ('mesh.', 'log.', 'eval.', 'checkpoint.', 'health.', 'data.dir')
 # Arguments that the experiment passes to factories itself.
 _GIVEN = (
   'encoder', 'num_steps', 'num_examples', 'vocab_size', 'max_length', 'dtype',
-  'batch_size', 'held', 'times', 'taps',
+  'batch_size', 'batch_pieces', 'held', 'times', 'taps',
 )  # fmt: skip
 _PLAIN = (bool, int, float, str, tuple, type(None))
 _DTYPES = ('float32', 'bfloat16', 'float64')

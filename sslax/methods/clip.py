@@ -14,6 +14,7 @@ from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
 from sslax.nets.norm import param_dtype
+from sslax.nets.pieces import in_pieces
 from sslax.nets.text_transformer import text_transformer
 from sslax.ops.distance import normalize
 
@@ -38,6 +39,7 @@ def clip(
   projection_size: int = 512,
   temperature: float = 0.07,
   dtype: str = 'float32',
+  batch_pieces: int = 1,
 ) -> Method:
   """CLIP: tell which text of the batch belongs to which image.
 
@@ -56,6 +58,7 @@ def clip(
     projection_size: of the space that images and texts share.
     temperature: 1 / s at step 0.
     dtype: compute dtype of the text's transformer and the projections.
+    batch_pieces: in which the text's transformer trains on a batch.
 
   Returns:
     A Method whose features are the image encoder's output, and whose towers
@@ -85,7 +88,10 @@ def clip(
   projector = mlp(**linear, norm='none', dtype=dtype)
   of = {
     'image': chain(encoder=encoder, projector=projector),
-    'text': chain(text_encoder=text_encoder, text_projector=projector),
+    'text': chain(
+      text_encoder=in_pieces(text_encoder, batch_pieces),
+      text_projector=projector,
+    ),
   }
 
   def init(rng, batch):
