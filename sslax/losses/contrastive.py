@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from sslax import shapes
-from sslax.ops import distance
+from sslax.ops import distance, pair_sums
 from sslax.ops.masked import masked_logsumexp
 from sslax.ops.precision import at_least_float32
+from sslax.ops.two_views import two_view_sums
 
 __all__ = [
   'decoupled',
@@ -80,6 +81,8 @@ def info_nce(
   if not in_batch:
     positive = jnp.sum(queries * keys, -1) / temperature
     return jnp.mean(cross_entropy(positive, negatives))
+  if pair_sums.too_many(sizes['B'], sizes['B'], queries):
+    return _streamed_entropy(queries / temperature, keys, negatives, symmetric)
   logits = queries @ keys.T / temperature
   forward = _diagonal_entropy(logits, negatives)
   if symmetric:
@@ -124,48 +127,17 @@ def _diagonal_entropy(logits, more=None):
   return jnp.mean(cross_entropy(positive, logits, keep))
 
 
-def two_view_logits(z1, z2, temperature, normalize=True):
-  """Logits of two views across and within, as three blocks of all pairs.
-
-  Args:
-    z1: [B, D].
-    z2: [B, D].
-    temperature: above 0.
-    normalize: whether rows are brought to unit norm.
-
-  Returns:
-    positive: [2B] logit of each embedding with its other view.
-    blocks: three [B, B]: z1 with z2, z1 with z1, z2 with z2. Off their
-      diagonals stand the negatives, neither self nor the other view.
-
-  Raises:
-    ValueError: the shapes differ.
-  """
-  shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
-  z1, z2 = at_least_float32(z1, z2)
-  if normalize:
-    z1, z2 = distance.normalize(z1), distance.normalize(z2)
-  positive = jnp.sum(z1 * z2, -1) / temperature
-  pairs = ((z1, z2), (z1, z1), (z2, z2))
-  blocks = tuple(a @ b.T / temperature for a, b in pairs)
-  return jnp.concatenate([positive, positive]), blocks
-
-
-def two_view_logsumexp(blocks, scale=1.0):
-  """Log of the sum over the 2B − 2 negatives of each of the 2B embeddings.
-
-  Args:
-    blocks: of `two_view_logits`.
-    scale: multiplies the logits.
-
-  Returns:
-    [2B].
-  """
-  across, within1, within2 = (scale * block for block in blocks)
-  others = ~jnp.eye(across.shape[0], dtype=bool)
-  to_other = [masked_logsumexp(across, others, axis) for axis in (1, 0)]
-  to_own = [masked_logsumexp(block, others) for block in (within1, within2)]
-  return jnp.logaddexp(jnp.concatenate(to_other), jnp.concatenate(to_own))
+def _streamed_entropy(queries, keys, more, symmetric):
+  """As the mean of `_diagonal_entropy`, without the matrix of all pairs."""
+  positive = jnp.sum(queries * keys, -1)
+  ids = jnp.arange(len(queries), dtype=jnp.int32)
+  if symmetric:
+    totals = pair_sums.logsumexp_both(queries, keys, ids, ids)
+    return jnp.mean(jax.nn.softplus(jnp.stack(totals) - positive[None, :]))
+  total = pair_sums.logsumexp(queries, keys, ids, ids)
+  if more is not None:
+    total = jnp.logaddexp(total, jax.nn.logsumexp(more, 1))
+  return jnp.mean(jax.nn.softplus(total - positive))
 
 
 def ntxent(z1, z2, *, temperature=0.5, normalize=True):
@@ -197,8 +169,8 @@ def ntxent(z1, z2, *, temperature=0.5, normalize=True):
   >>> round(float(ntxent(z, z, temperature=1.0)), 4)  # log(1 + 2/e)
   0.5514
   """
-  positive, blocks = two_view_logits(z1, z2, temperature, normalize)
-  return jnp.mean(jax.nn.softplus(two_view_logsumexp(blocks) - positive))
+  positive, negatives = two_view_sums(z1, z2, temperature, normalize)
+  return jnp.mean(jax.nn.softplus(negatives - positive))
 
 
 def moco(queries, keys, queue, *, temperature=0.07):
@@ -283,8 +255,8 @@ def decoupled(z1, z2, *, temperature=0.1):
   >>> round(float(decoupled(z, z, temperature=1.0)), 4)  # log 2 − 1
   -0.3069
   """
-  positive, blocks = two_view_logits(z1, z2, temperature)
-  return jnp.mean(two_view_logsumexp(blocks) - positive)
+  positive, negatives = two_view_sums(z1, z2, temperature)
+  return jnp.mean(negatives - positive)
 
 
 def decoupled_weighted(z1, z2, *, temperature=0.1, sigma=0.5):
@@ -312,12 +284,12 @@ def decoupled_weighted(z1, z2, *, temperature=0.1, sigma=0.5):
   >>> round(float(decoupled_weighted(z, z, temperature=1.0)), 4)
   -0.3069
   """
-  positive, blocks = two_view_logits(z1, z2, temperature)
+  positive, negatives = two_view_sums(z1, z2, temperature)
   num_pairs = positive.shape[0] // 2
   similarity = jax.lax.stop_gradient(positive[:num_pairs]) * temperature
   weights = 2 - num_pairs * jax.nn.softmax(similarity / sigma)
   weights = jnp.concatenate([weights, weights])
-  return jnp.mean(two_view_logsumexp(blocks) - weights * positive)
+  return jnp.mean(negatives - weights * positive)
 
 
 def directclr(z1, z2, *, num_dims, temperature=0.1):
@@ -380,10 +352,10 @@ def macl(z1, z2, *, temperature=0.1, alpha=0.5, threshold=0.0, eps=1e-8):
   >>> round(float(macl(z, z, temperature=1.0, alpha=0.0)), 4)
   1.3009
   """
-  positive, blocks = two_view_logits(z1, z2, 1.0)
-  mean = jax.lax.stop_gradient(jnp.mean(positive))
-  scale = 1 / (temperature * (1 + alpha * (mean - threshold)))
-  negatives = two_view_logsumexp(blocks, scale)
-  losses = jax.nn.softplus(negatives - scale * positive)
+  cosines = jnp.sum(distance.normalize(z1) * distance.normalize(z2), -1)
+  mean = jax.lax.stop_gradient(jnp.mean(cosines))
+  adapted = temperature * (1 + alpha * (mean - threshold))
+  positive, negatives = two_view_sums(z1, z2, adapted)
+  losses = jax.nn.softplus(negatives - positive)
   gain = 1 / (-jnp.expm1(-losses) + eps)
   return jnp.mean(jax.lax.stop_gradient(gain) * losses)

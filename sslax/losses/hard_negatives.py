@@ -9,12 +9,11 @@ from sslax import shapes
 from sslax.losses.contrastive import (
   cross_entropy,
   negative_logits,
-  two_view_logits,
-  two_view_logsumexp,
 )
 from sslax.ops import distance
 from sslax.ops.masked import masked_logsumexp, masked_mean
 from sslax.ops.precision import at_least_float32
+from sslax.ops.two_views import two_view_logits, two_view_logsumexp
 
 __all__ = [
   'debiased',

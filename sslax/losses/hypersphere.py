@@ -2,10 +2,11 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from sslax import shapes
-from sslax.ops import distance
+from sslax.ops import distance, pair_sums
 from sslax.ops.masked import masked_logsumexp
 from sslax.ops.precision import at_least_float32
 
@@ -77,10 +78,22 @@ def uniformity(x, *, t=2.0):
   -8.0
   """
   num = shapes.check(x=(x, 'B D'))['B']
+  num_pairs = max(num * (num - 1) // 2, 1)
+  x = at_least_float32(x)
+  if pair_sums.too_many(num, num, x):
+    ids = jnp.arange(num, dtype=jnp.int32)
+    totals = pair_sums.logsumexp_within(
+      x * t**0.5, ids, score=_minus_squared_distances
+    )  # each pair is counted from both sides
+    return jax.nn.logsumexp(totals) - math.log(2 * num_pairs)
   squared = distance.squared_distances(x, x)
   pairs = jnp.triu(jnp.ones((num, num), bool), 1)
   total = masked_logsumexp(-t * squared, pairs, axis=(0, 1))
-  return total - math.log(max(num * (num - 1) // 2, 1))
+  return total - math.log(num_pairs)
+
+
+def _minus_squared_distances(x, y):
+  return -distance.squared_distances(x, y)
 
 
 def align_uniform(z1, z2, *, weight=1.0, alpha=2.0, t=2.0):
@@ -248,10 +261,19 @@ def spectral_parts(z1, z2, *, mu=1.0):
   z1, z2 = at_least_float32(z1, z2)
   z1, z2 = _into_ball(z1, mu), _into_ball(z2, mu)
   attraction = -2 * jnp.mean(jnp.sum(z1 * z2, -1)) / mu
+  total = _squared_products(z1, z2)
+  return attraction, total / max(num * (num - 1), 1) / mu
+
+
+def _squared_products(z1, z2):
+  """Σ_{i≠j} (z1_i·z2_j)²."""
+  num, dim = z1.shape
+  if num > 2 * dim:  # Σ_ij is tr(Z1ᵀZ1 Z2ᵀZ2), at fewer products
+    own = jnp.sum(jnp.sum(z1 * z2, -1) ** 2)
+    return jnp.sum((z1.T @ z1) * (z2.T @ z2)) - own
   squared = (z1 @ z2.T) ** 2
   others = ~jnp.eye(num, dtype=bool)
-  total = jnp.sum(jnp.where(others, squared, jnp.zeros_like(squared)))
-  return attraction, total / max(num * (num - 1), 1) / mu
+  return jnp.sum(jnp.where(others, squared, jnp.zeros_like(squared)))
 
 
 def _into_ball(z, mu):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.predictive import masked_language_modeling
+from sslax.ops import pair_sums
 from sslax.ops.masked import masked_logsumexp
 from sslax.ops.precision import at_least_float32
 
@@ -51,12 +52,16 @@ def clip(image, text, logit_scale, *, image_weight=0.5):
   >>> round(float(clip(np.eye(2), np.eye(2), 1.0)), 4)
   0.3133
   """
-  logits = _pair_logits(image, text, logit_scale)
-  others = ~jnp.eye(logits.shape[0], dtype=bool)
-  to_text, to_image = (
-    jax.nn.softplus(masked_logsumexp(logits, others, axis) - logits.diagonal())
-    for axis in (1, 0)
-  )
+  image, text = _scaled_pairs(image, text, logit_scale)
+  if pair_sums.too_many(len(image), len(text), image):
+    positive, ids = jnp.sum(image * text, -1), _numbers(image)
+    totals = pair_sums.logsumexp_both(image, text, ids, ids)
+  else:
+    logits = image @ text.T
+    others = ~jnp.eye(logits.shape[0], dtype=bool)
+    positive = logits.diagonal()
+    totals = [masked_logsumexp(logits, others, axis) for axis in (1, 0)]
+  to_text, to_image = (jax.nn.softplus(total - positive) for total in totals)
   weighted = image_weight * to_text + (1 - image_weight) * to_image
   return jnp.mean(weighted)
 
@@ -88,11 +93,29 @@ def siglip(image, text, logit_scale, logit_bias):
   1.0064
   """
   shapes.check(logit_bias=(logit_bias, ''))
-  logits = _pair_logits(image, text, logit_scale)
-  logits = logits + jnp.asarray(logit_bias, logits.dtype)
+  image, text = _scaled_pairs(image, text, logit_scale)
+  bias = jnp.asarray(logit_bias, image.dtype)
+  if pair_sums.too_many(len(image), len(text), image):
+    return _streamed_siglip(image, text, bias)
+  logits = image @ text.T + bias
   is_pair = jnp.eye(logits.shape[0], dtype=bool)
   agreement = jax.nn.log_sigmoid(jnp.where(is_pair, logits, -logits))
   return -jnp.mean(jnp.sum(agreement, axis=1))
+
+
+def _streamed_siglip(image, text, bias):
+  """As `siglip` of scaled images, without the matrix of all pairs."""
+  ids, biases = _numbers(image), jnp.full(len(image), bias)
+  own = jax.nn.softplus(-(jnp.sum(image * text, -1) + biases))
+  others = pair_sums.sum_of_scores(
+    (image, biases), text, ids, ids, score=_softplus_logits
+  )
+  return jnp.mean(own + others)
+
+
+def _softplus_logits(image_and_bias, text):
+  image, bias = image_and_bias
+  return jax.nn.softplus(image @ text.T + bias[:, None])
 
 
 def mil_nce(video, text, *, count_positives_twice=False):
@@ -237,11 +260,16 @@ def masked_region_regression(predictions, features, mask):
   return jnp.sum(squared * mask) / jnp.maximum(jnp.sum(mask), 1)
 
 
-def _pair_logits(image, text, logit_scale):
+def _scaled_pairs(image, text, logit_scale):
+  """Images times the scale, and texts; their products are the logits."""
   shapes.check(
     image=(image, 'B D'), text=(text, 'B D'), logit_scale=(logit_scale, '')
   )
   image, text = at_least_float32(image, text)
   # Scaled before the product: a compiler that fuses the multiplication into the
   # softmax's subtraction would leave rounding errors to overflow.
-  return (jnp.asarray(logit_scale, image.dtype) * image) @ text.T
+  return jnp.asarray(logit_scale, image.dtype) * image, text
+
+
+def _numbers(rows):
+  return jnp.arange(len(rows), dtype=jnp.int32)

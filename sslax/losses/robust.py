@@ -9,12 +9,11 @@ from sslax import shapes
 from sslax.losses.contrastive import (
   cross_entropy,
   negative_logits,
-  two_view_logits,
-  two_view_logsumexp,
 )
 from sslax.ops import distance
 from sslax.ops.masked import masked_logsumexp, masked_mean
 from sslax.ops.precision import at_least_float32
+from sslax.ops.two_views import two_view_sums
 
 __all__ = [
   'eqco',
@@ -52,8 +51,8 @@ def robust_info_nce(z1, z2, *, temperature=0.5, q=0.5, lam=0.01):
   >>> round(float(robust_info_nce(z, z, temperature=1.0, q=1.0, lam=0.1)), 4)
   -2.2465
   """
-  positive, blocks = two_view_logits(z1, z2, temperature)
-  total = jnp.logaddexp(positive, two_view_logsumexp(blocks))
+  positive, negatives = two_view_sums(z1, z2, temperature)
+  total = jnp.logaddexp(positive, negatives)
   return _rince(positive, total, q, lam)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from sslax import shapes
 from sslax.losses.contrastive import cross_entropy
-from sslax.ops import distance
+from sslax.ops import distance, labeled_views, pair_sums
 from sslax.ops.masked import masked_logsumexp, masked_mean
 from sslax.ops.precision import at_least_float32
 from sslax.ops.selectors import label_masks
@@ -75,23 +75,27 @@ def supcon(
       f"form is {form!r}, contrast_mode is {contrast_mode!r}; expected 'out'"
       " or 'in', and 'all' or 'one'"
     )
-  features = at_least_float32(features)
-  positives = _image_mask(labels, mask, sizes['B'], features.dtype)
-  logits, positives, others = _view_major(features, positives, contrast_mode)
-  logits = logits / temperature
-  losses = _supcon_terms(logits, positives, others, form)
+  if labels is not None and mask is not None:
+    raise ValueError('labels and mask are given; expected one of them')
+  if labels is not None:
+    shapes.check(labels=(labels, f'{sizes["B"]}'))
+  features = at_least_float32(features) * (1 / temperature) ** 0.5
+  num_rows = sizes['B'] * sizes['V']
+  num_anchors = sizes['B'] if contrast_mode == 'one' else num_rows
+  if mask is None and pair_sums.too_many(num_anchors, num_rows, features):
+    terms = labeled_views.supcon_terms(features, labels, form, contrast_mode)
+  else:
+    positives = _image_mask(labels, mask, sizes['B'], features.dtype)
+    terms = _supcon_terms(features, positives, form, contrast_mode)
   scale = 1 if base_temperature is None else temperature / base_temperature
   if count_lonely:
-    return scale * jnp.mean(losses)
-  return scale * masked_mean(losses, jnp.any(positives > 0, 1))
+    return scale * jnp.mean(terms[0])
+  return scale * masked_mean(*terms)
 
 
 def _image_mask(labels, mask, num_images, dtype):
   """[B, B] weights of the positives among images, self included."""
-  if labels is not None and mask is not None:
-    raise ValueError('labels and mask are given; expected one of them')
   if labels is not None:
-    shapes.check(labels=(labels, f'{num_images}'))
     mask = labels[:, None] == labels[None, :]
   if mask is None:
     mask = jnp.eye(num_images)
@@ -110,17 +114,18 @@ def _view_major(features, positives, contrast_mode):
   return similarities, tiled * others.astype(tiled.dtype), others
 
 
-def _supcon_terms(logits, positives, others, form):
-  """[B·V] losses; zero where an anchor has no positive."""
-  count = jnp.sum(positives, 1)
+def _supcon_terms(features, positives, form, contrast_mode):
+  """[B·V] losses, zero where there is no positive, and whether there is."""
+  logits, positives, others = _view_major(features, positives, contrast_mode)
+  count, some = jnp.sum(positives, 1), jnp.any(positives > 0, 1)
   total = masked_logsumexp(logits, others)
   if form == 'in':
     safe = jnp.where(positives > 0, positives, jnp.ones_like(positives))
     inside = masked_logsumexp(logits + jnp.log(safe), positives > 0, empty=0)
     losses = total - inside + jnp.log(jnp.maximum(count, 1e-6))
-    return jnp.where(count > 0, losses, jnp.zeros_like(losses))
+    return jnp.where(count > 0, losses, jnp.zeros_like(losses)), some
   summed = jnp.sum(positives * (total[:, None] - logits), 1)
-  return summed / jnp.where(count < 1e-6, jnp.ones_like(count), count)
+  return summed / jnp.where(count < 1e-6, jnp.ones_like(count), count), some
 
 
 def ubernce(embeddings, labels, *, temperature=0.1):
