@@ -23,12 +23,13 @@ examples:
   python -m sslax.plan --config=byol --topology=cpu:8 --config.mesh.fsdp=4
       what is split how, on simulated devices
 
-topologies: v5e and v6e 1x1 to 16x16, v4 and v5p 2x2x1, 4x4x4, ..., and cpu:N.
-TPUs need libtpu, pip install 'sslax[plan]', and no TPU. GPUs cannot be planned:
-docs/scale.md says what was tried.
+topologies: v5e and v6e from 1x1 to 16x16; v4 and v5p 2x2x1, 4x4x4, ...; cpu:N.
+TPUs need libtpu (pip install 'sslax[plan]') and no TPU. GPUs are not offered:
+that compiling for them works without one, and what is missing, is said in
+docs/scale.md.
 
-What a ResNet-50 step means to a TPU takes minutes to compile; the result is
-kept below ~/.cache/sslax/plans until the config, the code or a version changes.
+Large steps take minutes to compile. Compiled programs are kept below
+~/.cache/sslax/plans until the config, the code or a version changes.
 
 exit codes: 0 it fits, 1 it does not, 2 bad input
 """
@@ -83,6 +84,7 @@ def main(argv: list[str]) -> int:
   topology_lib.only_cpus()
   devices = topology_lib.devices(topology)
   plan, compiled = _plan(config, topology, devices, arguments.fresh)
+  plan = {'config': arguments.config, **plan}
   from sslax.plan import report
 
   report.show(plan)

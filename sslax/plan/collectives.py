@@ -131,8 +131,8 @@ def purpose(collective: Collective, params: set[int]) -> str:
   largest = max(collective.shapes, key=lambda s: s.size, default=None)
   if largest is None or largest.size <= 1:
     return 'numbers'
-  if any(shape.size in params for shape in collective.shapes):
+  tables = [s for s in collective.shapes if sum(n > 1 for n in s.dims) > 1]
+  if any(shape.size in params for shape in tables):
     gathered = collective.kind in ('all-gather', 'collective-permute')
     return 'parameters' if gathered else 'gradients'
-  long = [n for n in largest.dims if n > 1]
-  return 'vectors' if len(long) <= 1 else 'arrays'
+  return 'arrays' if tables else 'vectors'

@@ -56,6 +56,7 @@ def plan(step: Step, topology: Topology, compiled: kept.Compiled):
     'traffic': sum(cost.memory for cost in each),
     'programs': sum(cost.times for cost in each),
     'collectives': _collectives(step, exchanged),
+    'exchanges': _exchanges(exchanged),
     'alarms': alarms(step, program, exchanged),
   }
   if topology.chip:
@@ -114,6 +115,17 @@ def _collectives(step: Step, exchanged) -> dict[str, Any]:
   }
 
 
+def _exchanges(exchanged) -> list[dict[str, Any]]:
+  """Returns them all, equal ones once, to be timed on other slices."""
+  counts = collections.Counter()
+  for c in exchanged:
+    counts[c.kind, c.bytes, c.group, c.waits] += c.times
+  return [
+    {'kind': k, 'bytes': size, 'group': group, 'waits': waits, 'times': times}
+    for (k, size, group, waits), times in counts.items()
+  ]
+
+
 def _parameter_sizes(step: Step) -> set[int]:
   """Numbers of elements of large parameters, whole and as held."""
   leaves = [x for x in jax.tree.leaves(step.train_state.params) if x.ndim > 1]
@@ -128,9 +140,10 @@ def least(step: Step) -> dict[str, int]:
     step: to look at.
 
   Returns:
-    `gradients`, each once in float32, and `embeddings`, one float32 row for
-    each view of each example, which methods that compare examples need; with
-    fsdp also `parameters`, once to compute with.
+    `gradients`, each once in float32 (the compiler may send them in bfloat16),
+    and `embeddings`, one float32 row for each view of each example, which
+    methods that compare examples need; with fsdp also `parameters`, once to
+    compute with.
   """
   config = step.parts.config
   count = _count(step.train_state.params)
