@@ -1,5 +1,6 @@
 """Strict numerics on eight simulated devices, for every test."""
 
+import gc
 import os
 import pathlib
 
@@ -25,12 +26,21 @@ jax.config.update('jax_disable_most_optimizations', True)
 jax.config.update('jax_compilation_cache_dir', command.CACHE)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 
+# Tracing makes many small objects that stay; looking through them for garbage
+# after every 700, the default, takes a third of its time.
+gc.set_threshold(10_000, 10, 10)
+
 
 def pytest_addoption(parser):
   parser.addoption(
     '--golden-dir',
     default=str(command.ROOT / 'tests' / 'golden'),
     help='directory of golden .npz cases for tests/golden_test.py',
+  )
+  parser.addoption(
+    '--write-graph-counts',
+    action='store_true',
+    help='write tests/graph_counts.json anew, with -n0',
   )
 
 
@@ -57,6 +67,11 @@ def pytest_collection_modifyitems(config, items):
     row = getattr(item, 'callspec', None)
     row = '' if row is None else row.indices.get('compiled', '')
     item.add_marker(pytest.mark.xdist_group(f'{item.module.__name__}{row}'))
+
+
+def pytest_collection_finish():
+  """Leaves all modules out of every later search for garbage."""
+  gc.freeze()
 
 
 @pytest.fixture

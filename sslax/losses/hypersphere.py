@@ -304,4 +304,5 @@ def symmetric_affinity(affinity):
   1.4142
   """
   shapes.check(affinity=(affinity, 'B B'))
+  affinity = at_least_float32(affinity)
   return distance.safe_norm((affinity - affinity.T).reshape(-1))

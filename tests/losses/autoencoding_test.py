@@ -1,18 +1,10 @@
 """Losses of labels and of reconstruction."""
 
-import doctest
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslax import losses
-from sslax.losses import autoencoding, classification
-
-
-@pytest.mark.parametrize('module', [autoencoding, classification])
-def test_the_examples_are_true(module):
-  assert doctest.testmod(module).failed == 0
+from tests.losses.quick import losses
 
 
 def test_a_certain_label_keeps_its_relative_accuracy():

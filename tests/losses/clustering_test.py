@@ -1,19 +1,11 @@
 """What clustering and prototype losses promise beyond the contract."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslax import losses
-from sslax.losses import clustering, prototypes
-
-
-def test_the_examples_are_true():
-  assert doctest.testmod(clustering).failed == 0
-  assert doctest.testmod(prototypes).failed == 0
+from tests.losses.quick import losses
 
 
 def _logits(seed=0, batch=20, classes=4):

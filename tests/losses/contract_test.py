@@ -6,13 +6,12 @@ registered here.
 
 import importlib
 import pathlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxpr_as_fun, jaxprs_in_params
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.test_util import check_vjp
 
@@ -26,21 +25,49 @@ CASES = [
 ]
 
 
-class Compiled(NamedTuple):
-  """A case and its one jitted function, shared by all checks."""
+# What moves numbers, and computes nothing with them.
+_MOVES = {
+  'broadcast_in_dim',
+  'concatenate',
+  'convert_element_type',
+  'gather',
+  'reshape',
+  'slice',
+  'stack',
+  'squeeze',
+  'stop_gradient',
+  'transpose',
+}
 
-  case: Any
-  run: Callable  # (differentiated, other) -> (loss, gradients)
+
+class Compiled:
+  """A case and its one function, shared by all checks.
+
+  Attributes:
+    case: from `tests/losses/*_cases.py`.
+    run: (differentiated, other) -> (loss, gradients), jitted.
+  """
+
+  def __init__(self, case):
+    def run(differentiated, other):
+      return value(case.loss(**differentiated, **other, **case.kwargs))
+
+    self.case = case
+    self.run = jax.jit(jax.value_and_grad(run))
+
+  def on_eight_devices(self, arrays):
+    """Runs on arrays split by rows what one device was traced to run."""
+    traced = self.run.trace(*_split(self.case, arrays))
+    again = jax.jit(jaxpr_as_fun(traced.jaxpr))
+    placed = _split(self.case, _on_eight_devices(self.case, arrays))
+    return jax.tree.unflatten(
+      jax.tree.structure(traced.out_info), again(*jax.tree.leaves(placed))
+    )
 
 
 @pytest.fixture(scope='module', params=CASES, ids=str)
 def compiled(request):
-  case = request.param
-
-  def run(differentiated, other):
-    return value(case.loss(**differentiated, **other, **case.kwargs))
-
-  return Compiled(case, jax.jit(jax.value_and_grad(run)))
+  return Compiled(request.param)
 
 
 def _inputs(case, dtype, seed=0):
@@ -75,7 +102,7 @@ def _assert_close(actual, expected, relative, floor=1e-30):
 
 
 def test_equals_the_loops_of_its_equation(compiled, x64):
-  case, run = compiled
+  case, run = compiled.case, compiled.run
   if case.reference is None:
     pytest.skip('another case of this loss carries the reference')
   for seed in range(3):
@@ -86,7 +113,7 @@ def test_equals_the_loops_of_its_equation(compiled, x64):
 
 
 def test_gradient_is_the_derivative(compiled, x64):
-  case, run = compiled
+  case, run = compiled.case, compiled.run
   differentiated, other = _split(case, _inputs(case, np.float64))
   _, grads = run(differentiated, other)
   for name in case.frozen:
@@ -115,11 +142,11 @@ def test_gradient_is_the_derivative(compiled, x64):
   ('dtype', 'relative'), [(np.float64, 1e-9), (np.float32, 1e-5)]
 )
 def test_eight_devices_equal_one(compiled, dtype, relative):
-  case, run = compiled
+  case, run = compiled.case, compiled.run
   with jax.enable_x64(dtype is np.float64):
     arrays = _inputs(case, dtype)
     loss, grads = run(*_split(case, arrays))
-    loss8, grads8 = run(*_split(case, _on_eight_devices(case, arrays)))
+    loss8, grads8 = compiled.on_eight_devices(arrays)
   _assert_close({'loss': loss8}, {'loss': loss}, relative)
   _assert_close(grads8, grads, relative, floor=1e-3)
   assert loss.dtype == dtype
@@ -127,15 +154,36 @@ def test_eight_devices_equal_one(compiled, dtype, relative):
 
 
 def test_bfloat16_rises_to_float32(compiled):
-  case, run = compiled
-  arrays = {
-    k: jnp.asarray(v).astype(jnp.bfloat16) if v.dtype == np.float32 else v
-    for k, v in _inputs(case, np.float32).items()
+  """Before anything is computed; so what is finite in float32 is finite."""
+  case, run = compiled.case, compiled.run
+  arrays = _inputs(case, np.float32)
+  low = {
+    k: jnp.asarray(v, jnp.bfloat16 if v.dtype == np.float32 else None)
+    for k, v in arrays.items()
   }
-  loss, grads = run(*_split(case, arrays))
-  assert loss.dtype == jnp.float32
+  jaxpr = jax.make_jaxpr(
+    lambda arrays: value(case.loss(**arrays, **case.kwargs))
+  )(low)
+  assert jaxpr.out_avals[0].dtype == jnp.float32
+  assert set(_primitives(jaxpr.jaxpr, jnp.bfloat16)) <= _MOVES
+  rounded = {
+    k: v if v.dtype != np.float32 else np.asarray(low[k].astype(np.float32))
+    for k, v in arrays.items()
+  }
+  loss, grads = run(*_split(case, rounded))
   assert np.isfinite(loss)
-  assert all(bool(jnp.isfinite(g).all()) for g in grads.values())
+  assert all(np.isfinite(g).all() for g in grads.values())
+
+
+def _primitives(jaxpr, dtype):
+  """Names of the primitives that take or give a dtype."""
+  for eqn in jaxpr.eqns:
+    inner = list(jaxprs_in_params(eqn.params))
+    for part in inner:
+      yield from _primitives(part, dtype)
+    arrays = [v.aval for v in (*eqn.invars, *eqn.outvars)]
+    if not inner and any(getattr(a, 'dtype', None) == dtype for a in arrays):
+      yield eqn.primitive.name
 
 
 def _hard_inputs(case):
@@ -154,7 +202,7 @@ def _hard_inputs(case):
 
 
 def test_stays_finite_on_hard_inputs(compiled):
-  case, run = compiled
+  case, run = compiled.case, compiled.run
   for name, arrays in _hard_inputs(case):
     loss, grads = run(*_split(case, arrays))
     assert np.isfinite(loss), name
@@ -163,7 +211,7 @@ def test_stays_finite_on_hard_inputs(compiled):
 
 
 def test_a_wrong_shape_is_named(compiled):
-  case, _ = compiled
+  case = compiled.case
   arrays = _inputs(case, np.float32)
   name = case.wrt[0]
   with pytest.raises(ValueError, match=name):

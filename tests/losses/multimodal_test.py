@@ -1,19 +1,12 @@
 """What the losses between two modalities promise."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslax import losses
-from sslax.losses import multimodal
 from sslax.ops.distance import normalize
-
-
-def test_the_examples_are_true():
-  assert doctest.testmod(multimodal).failed == 0
+from tests.losses.quick import losses
 
 
 def _pairs():

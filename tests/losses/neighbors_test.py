@@ -1,20 +1,11 @@
 """What the losses on mined positives promise."""
 
-import doctest
-
 import jax.numpy as jnp
 import numpy as np
 
-from sslax import losses
-from sslax.losses import neighbors
 from sslax.ops.selectors import nearest
 from tests.losses.contrastive_cases import unit
-
-
-def test_the_examples_of_the_docs_hold():
-  result = doctest.testmod(neighbors)
-  assert result.attempted > 0
-  assert result.failed == 0
+from tests.losses.quick import losses
 
 
 def _rows(num, seed):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslax import losses
+from tests.losses.quick import losses
 
 ESTIMATES = [losses.log_det_entropy, losses.pairwise_entropy]
 

@@ -1,18 +1,11 @@
 """What the losses that predict a sequence promise."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslax import losses
-from sslax.losses import predictive
-
-
-def test_the_examples_are_true():
-  assert doctest.testmod(predictive).failed == 0
+from tests.losses.quick import losses
 
 
 def _sequences():

@@ -1,18 +1,11 @@
 """What makes partially view-aligned clustering."""
 
-import doctest
-
 import jax
 import numpy as np
 
-from sslax import losses
-from sslax.losses import view_alignment
 from sslax.ops import alignment
 from sslax.ops.distance import squared_distances
-
-
-def test_the_examples_are_true():
-  assert doctest.testmod(view_alignment).failed == 0
+from tests.losses.quick import losses
 
 
 def test_descent_on_the_plan_teaches_who_belongs_to_whom(x64):
