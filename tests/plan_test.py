@@ -288,8 +288,12 @@ def test_a_product_compiled_for_tpus():
   whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
   x = jax.ShapeDtypeStruct((64, 128), 'bfloat16', sharding=rows)
   w = jax.ShapeDtypeStruct((128, 256), 'bfloat16', sharding=whole)
-  step = jax.jit(lambda x, w: (x @ w).sum(0), out_shardings=whole)
-  compiled = hlo.parse(step.lower(x, w).compile().as_text())
+
+  def product(x, w):
+    return (x @ w).sum(0)
+
+  lowered = jax.jit(product, out_shardings=whole).lower(x, w)
+  compiled = hlo.parse(program.compile_apart(lowered).as_text())
   work = costs.of(compiled)
   assert sum(cost.flops for cost in work) == 2 * 16 * 128 * 256
   assert sum(cost.cycles for cost in work) > 0

@@ -66,6 +66,23 @@ def compiled(
   return found
 
 
+def compile_apart(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+  """Compiles, and leaves jax's own cache of compiled programs alone.
+
+  It would keep what only the chips can read, and warn ever after.
+
+  Args:
+    lowered: for devices that are not there.
+  """
+  name = 'jax_persistent_cache_min_compile_time_secs'
+  before = jax.config.jax_persistent_cache_min_compile_time_secs
+  jax.config.update(name, float(2**31))
+  try:
+    return lowered.compile()
+  finally:
+    jax.config.update(name, before)
+
+
 def _compile(step: Step) -> kept.Compiled:
   parts, start = step.parts, time.process_time()
   function = train.make_step(
@@ -75,7 +92,8 @@ def _compile(step: Step) -> kept.Compiled:
   lowered = jitted.lower(step.train_state, step.batch)
   text, memory, refusal = '', {}, ''
   try:
-    done = lowered.compile()
+    here = parts.mesh.devices.flat[0].platform == 'cpu'
+    done = lowered.compile() if here else compile_apart(lowered)
     text, stats = done.as_text(), done.memory_analysis()
     memory = {
       name.removesuffix('_in_bytes'): getattr(stats, name)
