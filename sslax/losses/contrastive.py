@@ -170,7 +170,7 @@ def ntxent(z1, z2, *, temperature=0.5, normalize=True):
   0.5514
   """
   positive, negatives = two_view_sums(z1, z2, temperature, normalize)
-  return jnp.mean(jax.nn.softplus(negatives - positive))
+  return jnp.mean(jax.nn.softplus(negatives - positive[None]))
 
 
 def moco(queries, keys, queue, *, temperature=0.07):
@@ -256,7 +256,7 @@ def decoupled(z1, z2, *, temperature=0.1):
   -0.3069
   """
   positive, negatives = two_view_sums(z1, z2, temperature)
-  return jnp.mean(negatives - positive)
+  return jnp.mean(negatives - positive[None])
 
 
 def decoupled_weighted(z1, z2, *, temperature=0.1, sigma=0.5):
@@ -285,11 +285,9 @@ def decoupled_weighted(z1, z2, *, temperature=0.1, sigma=0.5):
   -0.3069
   """
   positive, negatives = two_view_sums(z1, z2, temperature)
-  num_pairs = positive.shape[0] // 2
-  similarity = jax.lax.stop_gradient(positive[:num_pairs]) * temperature
-  weights = 2 - num_pairs * jax.nn.softmax(similarity / sigma)
-  weights = jnp.concatenate([weights, weights])
-  return jnp.mean(negatives - weights * positive)
+  similarity = jax.lax.stop_gradient(positive) * temperature
+  weights = 2 - len(positive) * jax.nn.softmax(similarity / sigma)
+  return jnp.mean(negatives - (weights * positive)[None])
 
 
 def directclr(z1, z2, *, num_dims, temperature=0.1):
@@ -352,10 +350,11 @@ def macl(z1, z2, *, temperature=0.1, alpha=0.5, threshold=0.0, eps=1e-8):
   >>> round(float(macl(z, z, temperature=1.0, alpha=0.0)), 4)
   1.3009
   """
+  shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))
   cosines = jnp.sum(distance.normalize(z1) * distance.normalize(z2), -1)
   mean = jax.lax.stop_gradient(jnp.mean(cosines))
   adapted = temperature * (1 + alpha * (mean - threshold))
   positive, negatives = two_view_sums(z1, z2, adapted)
-  losses = jax.nn.softplus(negatives - positive)
+  losses = jax.nn.softplus(negatives - positive[None])
   gain = 1 / (-jnp.expm1(-losses) + eps)
   return jnp.mean(jax.lax.stop_gradient(gain) * losses)

@@ -52,8 +52,8 @@ def robust_info_nce(z1, z2, *, temperature=0.5, q=0.5, lam=0.01):
   -2.2465
   """
   positive, negatives = two_view_sums(z1, z2, temperature)
-  total = jnp.logaddexp(positive, negatives)
-  return _rince(positive, total, q, lam)
+  positive = jnp.stack([positive, positive])
+  return _rince(positive, jnp.logaddexp(positive, negatives), q, lam)
 
 
 def _rince(positive, total, q, lam):

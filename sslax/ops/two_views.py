@@ -18,24 +18,26 @@ def two_view_sums(z1, z2, temperature, normalize=True):
     normalize: whether rows are brought to unit norm.
 
   Returns:
-    positive: [2B] logit of each embedding with its other view.
-    negatives: [2B] log of the sum of exp of its logits with the 2B − 2 others.
+    positive: [B] logit of the two views of each image with each other.
+    negatives: [2, B] log of the sum of exp of each view's logits with the
+      2B − 2 views of other images.
 
   Raises:
     ValueError: the shapes differ.
   """
   num = shapes.check(z1=(z1, 'B D'), z2=(z2, 'B D'))['B']
   z1, z2 = at_least_float32(z1, z2)
+  if normalize:
+    z1, z2 = distance.normalize(z1), distance.normalize(z2)
+  positive = jnp.sum(z1 * z2, -1) / temperature
   if not pair_sums.too_many(2 * num, 2 * num, z1):
-    positive, blocks = two_view_logits(z1, z2, temperature, normalize)
-    return positive, two_view_logsumexp(blocks)
-  z = jnp.stack([z1, z2], 1)
-  z = (distance.normalize(z) if normalize else z) * (1 / temperature) ** 0.5
-  positive = jnp.sum(z[:, 0] * z[:, 1], -1)
+    _, blocks = two_view_logits(z1, z2, temperature, normalize=False)
+    return positive, jnp.stack(_of_each_view(blocks))
   # Row by row, so that no row has to move to another device.
+  z = jnp.stack([z1, z2], 1) * (1 / temperature) ** 0.5
   image = jnp.repeat(jnp.arange(num, dtype=jnp.int32), 2)
   total = pair_sums.logsumexp_within(z.reshape(2 * num, -1), image)
-  return jnp.tile(positive, 2), total.reshape(num, 2).T.reshape(-1)
+  return positive, total.reshape(num, 2).T
 
 
 def two_view_logits(z1, z2, temperature, normalize=True):
@@ -75,8 +77,13 @@ def two_view_logsumexp(blocks, scale=1.0):
   Returns:
     [2B].
   """
-  across, within1, within2 = (scale * block for block in blocks)
+  return jnp.concatenate(_of_each_view([scale * block for block in blocks]))
+
+
+def _of_each_view(blocks):
+  """Two arrays [B]: `two_view_logsumexp` of either view."""
+  across, within1, within2 = blocks
   others = ~jnp.eye(across.shape[0], dtype=bool)
   to_other = [masked_logsumexp(across, others, axis) for axis in (1, 0)]
   to_own = [masked_logsumexp(block, others) for block in (within1, within2)]
-  return jnp.logaddexp(jnp.concatenate(to_other), jnp.concatenate(to_own))
+  return list(map(jnp.logaddexp, to_other, to_own))
