@@ -130,7 +130,7 @@ def assign(x, centroids):
   num_blocks = -(-x.shape[0] * len(centroids) // _MOST_DISTANCES)
   if num_blocks == 1:
     return nearest(x)
-  # Every num_blocks-th row, so that rows split over devices stay where they are.
+  # Every num_blocks-th row: those split over devices stay where they are.
   missing = -x.shape[0] % num_blocks
   blocks = jnp.pad(x, ((0, missing), (0, 0)))
   blocks = blocks.reshape(-1, num_blocks, x.shape[1]).swapaxes(0, 1)
