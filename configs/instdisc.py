@@ -2,9 +2,10 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet: does not learn yet. kNN 0.721, 0.037
-                below random initialization, and linear probe 0.727, 0.018
-                below, in seed 0; the loss climbs, so the rate is too high
+  (nothing)     photos, a small ResNet, compared with all rows: kNN 0.807 and
+                linear probe 0.747 in seed 0; random initialization 0.758 and
+                0.743. With 1,024 rows of noise and Z fixed by the first batch
+                the loss climbs (0.794 and 0.789 at rate 1.5e-3)
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ResNet-50, batch 256, 200 epochs: 46.8 % nearest neighbor top-1
@@ -38,8 +39,9 @@ def get_config(argument=''):
 def photos():
   """Small network, small images: the whole path in minutes."""
   config = recipes.photos(
-    'instdisc', projection_size=64, num_noise=1024, temperature=0.1
+    'instdisc', projection_size=64, num_noise=0, temperature=0.1
   )
+  config.optim.learning_rate = 3e-3
   return recipes.small_views(config, 'moco_v1', num_crops=1)
 
 
@@ -47,7 +49,7 @@ def smoke():
   """A few steps of a tiny network."""
   config = recipes.smoke(photos())
   config.views.size = 16
-  config.method.update(projection_size=8, num_noise=32)
+  config.method.update(projection_size=8)
   return config
 
 

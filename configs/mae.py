@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)       photos, a small transformer. Not yet run here.
+  (nothing)       photos, a small transformer: kNN 0.869, linear probe 0.852;
+                  random initialization 0.775 and 0.719
   :smoke          a few steps of a tiny network, for tests
   :cifar10        CIFAR-10, the same network. Not yet run here.
   :imagenet       ViT-L/16, batch 4,096, 800 epochs: 85.5 % after fine-tuning in

@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet. Not yet run here.
+  (nothing)     photos, a small ResNet: kNN 0.782, linear probe 0.792; random
+                initialization 0.758 and 0.743
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ResNet-50, batch 4,096, 1,000 epochs: 75.6 % linear top-1 in the

@@ -5,7 +5,8 @@ Recipes, and what each was seen to reach:
   (nothing)     photos, a small ResNet: kNN 0.818, linear probe 0.871; random
                 initialization 0.703 and 0.738
   :smoke        a few steps of a tiny network, for tests
-  :cifar10      CIFAR-10, the same network. Not yet run here.
+  :cifar10      CIFAR-10, the same network: kNN 0.489, linear probe 0.482;
+                random initialization 0.289 and 0.332
   :imagenet     ResNet-50, batch 4,096, 1,000 epochs: 69.3 % linear top-1 in
                 the paper (table 6). Not yet run here.
 

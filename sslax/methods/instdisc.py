@@ -44,14 +44,15 @@ def instdisc(
   contrastive estimation tells an image's own row from M rows drawn uniformly:
   loss = mean_i [−log h(i, vᵢ) − Σ_m log(1 − h(m, vᵢ))],
   h(j, v) = P(j|v) / (P(j|v) + M/N), + λ‖vᵢ − bankᵢ‖². Z is estimated once, from
-  the first batch. Then bankᵢ ← norm(momentum·bankᵢ + (1 − momentum)·vᵢ).
-  Reads one view, and `index`.
+  the first batch. With M = 0 all N rows are compared and Z is exact:
+  loss = mean_i [−log P(i|vᵢ)], for small data sets. After it,
+  bankᵢ ← norm(momentum·bankᵢ + (1 − momentum)·vᵢ). Reads one view, and `index`.
 
   Args:
     encoder: [B, H, W, C] -> [B, D].
     num_examples: training examples N.
     projection_size: size of embeddings.
-    num_noise: rows M drawn for each image.
+    num_noise: rows M drawn for each image; 0 compares with all.
     temperature: of the softmax.
     momentum: the share of a row that is kept when its image is seen.
     proximal_weight: λ, at least 0.
@@ -66,8 +67,8 @@ def instdisc(
   References:
     Wu et al., Unsupervised feature learning via non-parametric instance
     discrimination, https://arxiv.org/abs/1805.01978, 2018;
-    https://github.com/zhirongw/lemniscate.pytorch, lib/NCEAverage.py and
-    lib/NCECriterion.py.
+    https://github.com/zhirongw/lemniscate.pytorch, lib/NCEAverage.py,
+    lib/NCECriterion.py and lib/LinearAverage.py (M = 0).
 
   Deviations:
     No 1e-7 in the denominators: h is computed by logarithms. The bank starts
@@ -92,23 +93,20 @@ def instdisc(
     bank = memory_bank.init(rng_bank, rows, projection_size, wide)
     return params, InstdiscState(stats, bank, jnp.zeros((), wide))
 
+  def whole_softmax(rng, z, state, index):
+    del rng
+    logits = z @ state.bank[:num_examples].T / temperature
+    value = losses.softmax_cross_entropy(logits, index)
+    return value, logits.argmax(1) == index, state.normalizer
+
   def draw(rng, index):
     """[B, 1 + M] rows of the bank: an image's own, then the noise."""
     shape = (len(index), num_noise)
     noise = jax.random.randint(rng, shape, 0, num_examples, index.dtype)
     return jnp.concatenate([index[:, None], noise], axis=1)
 
-  def loss(params, state, batch, *, rng, step):
-    del step
-    index = batch['index']
-    rng_net, rng_noise = jax.random.split(rng)
-    z, stats = whole.apply(
-      params, state.stats, batch['views'][0], train=True, rng=rng_net
-    )
-    z = normalize(z)
-    scores = memory_bank.scores(
-      state.bank, draw(rng_noise, index), z, temperature
-    )
+  def against_noise(rng, z, state, index):
+    scores = memory_bank.scores(state.bank, draw(rng, index), z, temperature)
     estimate = memory_bank.normalizer(scores, num_examples)
     known = state.normalizer > 0
     normalizer = jnp.where(known, state.normalizer, estimate)
@@ -119,10 +117,24 @@ def instdisc(
       density[:, 0],
       density[:, 1:],
       log_partition=jnp.log(normalizer),
-    ) + losses.proximal(z, state.bank[index], weight=proximal_weight)
+    )
+    return value, scores.argmax(1) == 0, normalizer
+
+  objective = against_noise if num_noise else whole_softmax
+
+  def loss(params, state, batch, *, rng, step):
+    del step
+    index = batch['index']
+    rng_net, rng_noise = jax.random.split(rng)
+    z, stats = whole.apply(
+      params, state.stats, batch['views'][0], train=True, rng=rng_net
+    )
+    z = normalize(z)
+    value, found, normalizer = objective(rng_noise, z, state, index)
+    value += losses.proximal(z, state.bank[index], weight=proximal_weight)
     metrics = {
       'embedding_std': embedding_std(z),
-      'accuracy': jnp.mean((scores.argmax(1) == 0).astype(jnp.float32)),
+      'accuracy': jnp.mean(found.astype(jnp.float32)),
       'normalizer': normalizer,
     }
     bank = memory_bank.update(state.bank, index, z, momentum)

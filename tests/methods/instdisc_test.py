@@ -113,6 +113,21 @@ def test_the_loss_is_the_official_one_plus_the_proximal_term(monkeypatch):
   np.testing.assert_allclose(values[1] - values[0], 3 * gap, rtol=1e-4)
 
 
+def test_without_noise_all_rows_are_compared():
+  method = _method(num_noise=0, temperature=0.5)
+  params, state, batch = _start(method)
+  value, (after, metrics) = tiny.call(method, params, state, batch)
+  z = _embedded(params, state, batch['views'][0])
+  every = jnp.arange(_EXAMPLES)
+  rows = [jnp.roll(every, -i) for i in _INDEX]  # the own row first
+  expected = losses.instdisc_softmax(
+    z, state.bank, jnp.stack(rows), temperature=0.5
+  )
+  np.testing.assert_allclose(value, expected, rtol=1e-5)
+  assert (after.bank[_INDEX] != state.bank[_INDEX]).any()
+  assert 'accuracy' in metrics
+
+
 def test_the_bank_is_split_by_rows_over_all_devices():
   _, state, _ = _start(_method())
   mesh = sharding.make_mesh(2)
