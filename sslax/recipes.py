@@ -7,8 +7,8 @@ _SMALL = {'name': 'resnet', 'width': 16, 'stem': 'small_stride2'}
 _SMALL_VIT = {
   'name': 'vit',
   'width': 64,
-  'depth': 4,
-  'num_heads': 4,
+  'depth': 3,
+  'num_heads': 2,
   'patch_size': 4,
   'image_size': 32,
 }
