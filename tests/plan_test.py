@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sslax import cli
+from sslax import config as config_lib
 from sslax.plan import (
   __main__,
   collectives,
@@ -215,6 +216,23 @@ def test_the_largest_batch_is_found_by_halving():
   assert len(asked) < 12
   with pytest.raises(ValueError, match='not even a batch of 8'):
     program.largest(64, lambda size: False, unit=8)
+
+
+def test_find_batch_plans_the_same_config_at_other_batches(monkeypatch, capsys):
+  config = config_lib.override(config_lib.load('simclr:smoke'), [])
+  seen = []
+
+  def plan(config, *_):
+    seen.append(config.batch_size)
+    return {'fits': config.batch_size <= 40}, None
+
+  monkeypatch.setattr(__main__, '_plan', plan)
+  simulated = topology.parse('cpu:8')
+  best = __main__._find_batch(config, simulated, [], {'fits': True})
+  assert best == 40
+  assert config.batch_size == 16
+  assert 16 not in seen  # that plan was there
+  assert 'batch 64 does not fit' in capsys.readouterr().out
 
 
 def test_batch_squared_is_told_from_a_wide_layer():
