@@ -42,6 +42,8 @@ def manager(
     cleanup_tmp_directories=not read_only,
     read_only=read_only,
     create=not read_only,
+    # Hosts whose shared disk shows an old list would resume from another step.
+    single_host_load_and_broadcast=jax.process_count() > 1,
   )
   return ocp.CheckpointManager(folder(workdir), options=options)
 

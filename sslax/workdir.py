@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 from typing import Any
 
 from sslax import config as config_lib
@@ -25,8 +26,15 @@ def check(path: pathlib.Path, config) -> None:
 
   Raises:
     BadInputError: the folder holds a run of another config (the keys that
-      differ are listed), or no run at all but other files.
+      differ are listed), or no run at all but other files; or it is an
+      address, such as of a bucket.
   """
+  scheme = re.match(r'([a-z0-9]+):/', str(path))
+  if scheme:
+    raise BadInputError(
+      f'--workdir={path} is an address, not a folder; mount what {scheme[1]}:'
+      ' names, and give the folder (docs/hosts.md)'
+    )
   if not path.is_dir() or not any(path.iterdir()):
     return
   if not (path / 'config.json').is_file():

@@ -1,6 +1,7 @@
 """The commands, on one finished smoke run; and what they refuse."""
 
 import json
+import pathlib
 
 import jax
 import numpy as np
@@ -201,3 +202,9 @@ def test_help_names_the_examples(capsys):
   out = capsys.readouterr().out
   assert 'configs/byol.py' in out
   assert 'exit codes' in out
+
+
+def test_a_bucket_is_refused_before_anything_is_written():
+  path = pathlib.Path('gs://bucket/run')
+  with pytest.raises(BadInputError, match='gs:/bucket/run is an address'):
+    workdir.check(path, None)
