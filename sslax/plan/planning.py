@@ -183,7 +183,9 @@ def alarms(step: Step, program: hlo.Program, exchanged) -> list[str]:
     (shape, instruction.op_name)
     for _, instruction, _ in program.run()
     for shape in instruction.shapes
-    if shape.size not in params and _is_square(shape, size)
+    if instruction.op_name  # copies of parts of a parameter have none
+    and shape.size not in params
+    and _is_square(shape, size)
   }
   for shape, op_name in held:
     found.append(f'holds batch squared: {_shapes([shape])} ({op_name})')
