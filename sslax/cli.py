@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from sslax import hosts
+from sslax import cache, hosts
 from sslax.errors import BadInputError
 
 DONE = 0
@@ -45,6 +45,7 @@ def run_main(
     The exit code: main's own, or FAILED or BAD_INPUT.
   """
   argv = list(sys.argv[1:] if argv is None else argv)
+  cache.keep_compiled_programs()
   try:
     return main(argv)
   except (Exception, KeyboardInterrupt) as error:

@@ -336,5 +336,8 @@ def _about(config, workdir, parts, source, train_state) -> dict[str, Any]:
       'steps': f'{int(train_state.step)} to {config.num_steps}'
                f' ({epochs:.1f} epochs)',
       'compute dtype': config.dtype,
+      'compiled programs': f'kept in {jax.config.jax_compilation_cache_dir}'
+                           if jax.config.jax_compilation_cache_dir
+                           else 'not kept',
       'folder': str(workdir),
   }  # fmt: skip

@@ -1,15 +1,17 @@
 """What every method keeps; every configs/*.py is tested by itself.
 
-Compiling is what costs here. So views are made once, for all recipes that see
-alike, and given to the rest as arrays; and of a method is compiled, in float32,
-one step on eight devices, which also says what its loss was given and gave, and
-its loss with gradients on one; in float64 the latter on one and on eight.
+Compiling is what costs here. So views are arrays, simpler than those of the
+recipe and made once for all recipes that see alike; and of a method is
+compiled, in float32, one step on eight devices, which also says what its loss
+was given and gave, and its loss with gradients on one; in float64 the latter on
+one and on eight.
 """
 
 import functools
 import importlib
 import json
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -64,8 +66,23 @@ def _host_batch(config):
   parts = build.build(config)
   batch = next(experiment.host_batches(parts, _source(config), 0))
   seen = jax.eval_shape(parts.views.evaluate, batch[parts.views.reads])
+  if parts.views.reads == 'image':
+    images = batch.pop('image')
+    return {**batch, 'views': tuple(_crops(images, parts.views.policies))}, seen
   make = jax.jit(functools.partial(train.with_views, parts.views))
   return _host(make(jax.random.key(0), batch)), seen
+
+
+def _crops(images, policies):
+  """Windows of random brightness; real views are slow to trace and compile."""
+  rng = np.random.default_rng(0)
+  pixels = (images / 255 - 0.45) / 0.225
+  for policy in policies:
+    for _ in range(policy.num_crops):
+      top, left = rng.integers(0, images.shape[1] - policy.size + 1, 2)
+      window = pixels[:, top:, left:][:, : policy.size, : policy.size]
+      gain = rng.uniform(0.5, 1.5, (len(images), 1, 1, 3))
+      yield (window * gain).astype(np.float32)
 
 
 def _host(tree):
@@ -110,32 +127,34 @@ def _moved(params):
   return jax.tree.map(move, params)
 
 
-def _traced(method, params, state, batch):
-  """Its loss is traced here, once for all programs that it is part of."""
+def _traced(function, *arguments):
+  """Traced here, to be compiled for any number of devices, or inside others."""
+  traced = jax.jit(function).trace(*arguments)
+  run, like = jaxpr_as_fun(traced.jaxpr), jax.tree.structure(traced.out_info)
+  return lambda *args: jax.tree.unflatten(like, run(*jax.tree.leaves(args)))
 
-  def loss(params, state, batch, rng, step):
-    return method.loss(params, state, batch, rng=rng, step=step)
 
-  jaxpr, shapes = jax.make_jaxpr(loss, return_shape=True)(
-    params, state, batch, jax.random.key(0), np.int32(0)
+def _traced_loss(method, params, state, batch):
+  """The method, its loss traced once for all programs that it is part of."""
+  loss = _traced(
+    lambda *args: method.loss(*args[:3], rng=args[3], step=args[4]),
+    params, state, batch, jax.random.key(0), np.int32(0),
+  )  # fmt: skip
+  return method._replace(
+    loss=lambda params, state, batch, *, rng, step: loss(
+      params, state, batch, rng, step
+    )
   )
 
-  def again(params, state, batch, *, rng, step):
-    leaves = jax.tree.leaves((params, state, batch, rng, step))
-    outputs = jaxpr_as_fun(jaxpr)(*leaves)
-    return jax.tree.unflatten(jax.tree.structure(shapes), outputs)
 
-  return method._replace(loss=again)
-
-
-def _loss_and_gradients(method, params, state, batch, *, rng):
+def _loss_and_gradients(method):
   def run(params, state, batch, rng):
     (loss, (new, _)), grads = jax.value_and_grad(method.loss, has_aux=True)(
       params, state, batch, rng=rng, step=np.int32(0)
     )
     return {'loss': loss, 'gradients': grads, 'state': new}
 
-  return _host(jax.jit(run)(params, state, batch, rng))
+  return run
 
 
 class Compiled:
@@ -157,7 +176,9 @@ class Compiled:
     )
     self._refreshed = refresh.runner(parts._replace(tx=tx), source)
     first = self.fresh()
-    self.method = _traced(parts.method, first.params, first.state, self.batch)
+    self.method = _traced_loss(
+      parts.method, first.params, first.state, self.batch
+    )
     step = train.make_step(_watched(self.method), tx, _SEEN, seed=0)
     self.traces = 0
 
@@ -165,7 +186,9 @@ class Compiled:
       self.traces += 1
       return step(*arguments)
 
-    self.step = train.compile_step(counted, first, self.mesh)
+    jitted = train.compile_step(counted, first, self.mesh)
+    self.lowered = jitted.lower(first, self.batch)
+    self.step = self.lowered.compile()
 
   def fresh(self):
     return self._refreshed(0, self._init(self.batch))
@@ -189,10 +212,10 @@ class Compiled:
       'state': said['state'],
     }
     rng = jax.random.wrap_key_data(said['rng'])
-    one = _loss_and_gradients(
-      self.method, before.params, before.state, self.host_batch, rng=rng
+    one = jax.jit(_loss_and_gradients(self.method))(
+      before.params, before.state, self.host_batch, rng
     )
-    return one, eight
+    return _host(one), eight
 
   @functools.cached_property
   def in_float64(self):
@@ -204,12 +227,12 @@ class Compiled:
       params, state, batch = jax.tree.map(
         _widened, (before.params, before.state, self.host_batch)
       )
-      method, rng = _traced(method, params, state, batch), jax.random.key(1)
+      one = params, state, batch, jax.random.key(1)
       shardings = sharding.state_shardings(self.mesh, (params, state))
-      whole = jax.device_put((params, state), shardings)
       rows = jax.device_put(batch, sharding.split_rows(self.mesh))
-      one = _loss_and_gradients(method, params, state, batch, rng=rng)
-      return one, _loss_and_gradients(method, *whole, rows, rng=rng)
+      eight = *jax.device_put((params, state), shardings), rows, one[3]
+      run = _traced(_loss_and_gradients(method), *one)
+      return _host(jax.jit(run)(*one)), _host(jax.jit(run)(*eight))
     finally:
       jax.config.update('jax_enable_x64', False)
 
@@ -251,6 +274,39 @@ def test_it_compiles_once_and_the_loss_falls_on_one_batch(compiled):
     losses.append(float(said['loss']))
   assert compiled.traces == 1
   assert losses[-1] < losses[0]
+
+
+# What the smoke step of each method is made of, by the version of jax that
+# compiled it; `--write-graph-counts` writes what is found.
+_COUNTS = pathlib.Path(__file__).parent / 'graph_counts.json'
+_COUNTED = {
+  'dots': r'stablehlo\.dot_general',
+  'convolutions': r'stablehlo\.convolution',
+  'all-reduce': r' all-reduce(-start)?\(',
+  'all-gather': r' all-gather(-start)?\(',
+  'reduce-scatter': r' reduce-scatter\(',
+  'all-to-all': r' all-to-all\(',
+  'collective-permute': r' collective-permute(-start)?\(',
+}
+
+
+def test_the_step_is_made_of_what_it_was(compiled, pytestconfig):
+  """A change of these numbers is to be explained by the change that made it."""
+  text = compiled.lowered.as_text() + compiled.step.as_text()
+  found = {k: len(re.findall(v, text)) for k, v in _COUNTED.items()}
+  if pytestconfig.getoption('--write-graph-counts'):
+    return _write_counts(compiled.name, found)
+  known = json.loads(_COUNTS.read_text())
+  if known['jax'] != jax.__version__:
+    pytest.skip(f'counted with jax {known["jax"]}, this is {jax.__version__}')
+  assert found == known['methods'][compiled.name]
+
+
+def _write_counts(name, found):
+  known = json.loads(_COUNTS.read_text()) if _COUNTS.is_file() else {}
+  methods = known.get('methods', {}) | {name: found}
+  text = {'jax': jax.__version__, 'methods': dict(sorted(methods.items()))}
+  _COUNTS.write_text(json.dumps(text, indent=1) + '\n')
 
 
 def test_the_same_seed_gives_the_same_run(compiled):

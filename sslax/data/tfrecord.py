@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sslax import cache
 from sslax.data import arrays, host_crops
 from sslax.data import source as sources
 from sslax.errors import BadInputError
@@ -139,9 +140,8 @@ def cached(path: str, kind: str, build: Callable) -> np.ndarray:
   """
   stat = sources.tensorflow().io.gfile.stat(path)
   version = f'{os.path.abspath(path)} {stat.length} {stat.mtime_nsec} {kind}'
-  home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
   digest = hashlib.sha256(version.encode()).hexdigest()[:32]
-  kept = pathlib.Path(home) / 'sslax' / 'records' / f'{digest}.npy'
+  kept = cache.folder('records') / f'{digest}.npy'
   try:
     return np.load(kept, allow_pickle=False)
   except (OSError, ValueError, EOFError):  # absent, or not ours

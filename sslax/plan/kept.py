@@ -10,6 +10,7 @@ import tempfile
 from typing import NamedTuple
 
 import sslax
+from sslax import cache
 from sslax import config as config_lib
 
 _PACKAGES = ('jax', 'jaxlib', 'libtpu', 'flax', 'optax')
@@ -35,8 +36,7 @@ class Compiled(NamedTuple):
 
 def folder() -> pathlib.Path:
   """Returns the cache: sslax/plans below XDG_CACHE_HOME or ~/.cache."""
-  home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  return pathlib.Path(home) / 'sslax' / 'plans'
+  return cache.folder('plans')
 
 
 def versions() -> dict[str, str]:
