@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from sslax import losses, sharding
+from sslax import build, losses, sharding, train
+from sslax import config as config_lib
 from sslax.ops import pair_blocks, pair_sums
 from tests.losses import (
   contrastive_cases,
@@ -142,3 +143,18 @@ def test_makes_nothing_of_the_size_of_all_pairs(case, monkeypatch):
   }
   assert most[0] < num**2
   assert most[10**9] >= num**2 or case.loss is losses.spectral
+
+
+def test_a_training_step_over_a_mesh_sends_keys_round(monkeypatch):
+  """The loss is told of no devices: its arrays know them."""
+  monkeypatch.setattr(pair_sums, '_DENSE_PAIRS', 0)
+  parts = build.build(config_lib.override(config_lib.load('simclr:smoke'), []))
+  image = jax.ShapeDtypeStruct(
+    (16, 32, 32, 3), np.uint8, sharding=sharding.split_rows(parts.mesh)
+  )
+  batch = {parts.views.reads: image}
+  arguments = parts.method, parts.tx, parts.views
+  state = train.init_shapes(*arguments, batch, mesh=parts.mesh)
+  step = train.make_step(*arguments, seed=0)
+  jaxpr = train.compile_step(step, state, parts.mesh).trace(state, batch).jaxpr
+  assert 'ppermute' in str(jaxpr)
