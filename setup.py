@@ -57,7 +57,7 @@ setuptools.setup(
     'test': _TEST + _EXPORT,
     'export': _EXPORT,
     'docs': _DOCS,
-    'plan': ['libtpu'],
+    'plan': ['jax[tpu]>=0.10'],  # the libtpu that this jax asks for
     'tpu': ['jax[tpu]>=0.10'],
     'cuda': ['jax[cuda13]>=0.10'],
   },
