@@ -2,8 +2,9 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     sounds, which are synthetic, a small network on spectrograms.
-                Not yet run here.
+  (nothing)     sounds, which are synthetic, a small network on spectrograms:
+                kNN 0.746, linear probe 0.821; random initialization 0.537 and
+                0.738, statistics of the spectrogram 0.721 and 0.829
   :smoke        a few steps of a tiny network, for tests
   :esc10        ESC-10 (data.name=esc10), 8 kHz. Not yet run here.
   :audioset     AudioSet, batch 64, 100 epochs of 1,000 steps, with the small

@@ -4,8 +4,8 @@ It is in the appendix of the paper of SwAV.
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ResNet, two crops and two smaller ones. Not yet
-                run here.
+  (nothing)     photos, a small ResNet, two crops and two smaller ones: kNN
+                0.862, linear probe 0.819; random initialization 0.703 and 0.735
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ResNet-50, batch 4,096, 800 epochs, 2 x 224 + 6 x 96: 75.2 %

@@ -2,7 +2,8 @@
 
 Recipes, and what each was seen to reach:
 
-  (nothing)     photos, a small ViT, 2 x 32 + 4 x 16 pixels. Not yet run here.
+  (nothing)     photos, a small ViT, 2 x 32 + 4 x 16 pixels: kNN 0.773, linear
+                probe 0.884; random initialization 0.777 and 0.727
   :smoke        a few steps of a tiny network, for tests
   :cifar10      CIFAR-10, the same network. Not yet run here.
   :imagenet     ViT-S/16, 2 x 224 + 8 x 96, batch 512, 100 epochs: 69.3 % kNN,

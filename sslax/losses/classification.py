@@ -40,7 +40,9 @@ def softmax_cross_entropy(logits, labels, *, smoothing=0.0, weights=None):
   """
   sizes = shapes.check(logits=(logits, 'B K'), labels=(labels, 'B'))
   logits = at_least_float32(logits)
-  is_label = jnp.asarray(labels)[:, None] == jnp.arange(sizes['K'])[None, :]
+  labels = jnp.asarray(labels)
+  classes = jnp.arange(sizes['K'], dtype=labels.dtype)
+  is_label = labels[:, None] == classes[None, :]
   losses = _at_label(logits, is_label)
   if smoothing:
     everything = jax.nn.logsumexp(logits, 1) - jnp.mean(logits, 1)

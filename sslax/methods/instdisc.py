@@ -15,6 +15,7 @@ from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
 from sslax.nets.norm import param_dtype
 from sslax.ops import memory_bank
+from sslax.ops.classification import classify
 from sslax.ops.distance import normalize
 
 
@@ -96,8 +97,7 @@ def instdisc(
   def whole_softmax(rng, z, state, index):
     del rng
     logits = z @ state.bank[:num_examples].T / temperature
-    value = losses.softmax_cross_entropy(logits, index)
-    return value, logits.argmax(1) == index, state.normalizer
+    return *classify(logits, index), state.normalizer
 
   def draw(rng, index):
     """[B, 1 + M] rows of the bank: an image's own, then the noise."""
@@ -118,7 +118,8 @@ def instdisc(
       density[:, 1:],
       log_partition=jnp.log(normalizer),
     )
-    return value, scores.argmax(1) == 0, normalizer
+    found = (scores.argmax(1) == 0).astype(scores.dtype)
+    return value, jnp.mean(found), normalizer
 
   objective = against_noise if num_noise else whole_softmax
 
@@ -130,11 +131,11 @@ def instdisc(
       params, state.stats, batch['views'][0], train=True, rng=rng_net
     )
     z = normalize(z)
-    value, found, normalizer = objective(rng_noise, z, state, index)
+    value, accuracy, normalizer = objective(rng_noise, z, state, index)
     value += losses.proximal(z, state.bank[index], weight=proximal_weight)
     metrics = {
       'embedding_std': embedding_std(z),
-      'accuracy': jnp.mean(found.astype(jnp.float32)),
+      'accuracy': accuracy,
       'normalizer': normalizer,
     }
     bank = memory_bank.update(state.bank, index, z, momentum)

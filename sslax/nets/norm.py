@@ -1,9 +1,11 @@
 """Normalization whose statistics are in at least float32."""
 
+import functools
 import math
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from sslax.errors import BadInputError, nearest
@@ -69,33 +71,31 @@ class BatchNorm(nn.Module):
   def __call__(self, inputs, train):
     """Normalizes [B, ..., C] and returns it in `dtype`."""
     size, dtype = inputs.shape[-1:], param_dtype(self.dtype)
-    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, size, dtype)
-    running_var = self.variable('batch_stats', 'var', jnp.ones, size, dtype)
-    x = (
-      self._grouped(inputs.astype(dtype))
-      if train
-      else inputs.astype(dtype)[None]
-    )
-    mean, var = running_mean.value[None], running_var.value[None]
-    if train:
-      mean, var = _moments(x)
-      if not self.is_initializing():
-        count = x[0].size // x.shape[-1]
-        unbiased = var.mean(0) * (count / max(count - 1, 1))
-        keep = self.momentum
-        running_mean.value = keep * running_mean.value + (1 - keep) * mean.mean(
-          0
-        )
-        running_var.value = keep * running_var.value + (1 - keep) * unbiased
-    gain = 1 / jnp.sqrt(var + self.epsilon)
+    mean = self.variable('batch_stats', 'mean', jnp.zeros, size, dtype)
+    var = self.variable('batch_stats', 'var', jnp.ones, size, dtype)
+    scale = jnp.ones(size, dtype)
     if self.affine:
-      gain = gain * self.param('scale', self.scale_init, size, dtype)[None]
-    y = (x - _expand(mean, x)) * _expand(gain, x)
-    y = y.reshape(inputs.shape)
+      scale = self.param('scale', self.scale_init, size, dtype)
+    x = inputs.astype(dtype)
+    if train:
+      x, *moments = _normalized(self._grouped(x), scale, self.epsilon)
+      x = x.reshape(inputs.shape)
+      if not self.is_initializing():
+        count = inputs.size // inputs.shape[-1] // self.num_groups
+        self._move(mean, moments[0])
+        self._move(var, moments[1] * (count / max(count - 1, 1)))
+    else:
+      gain = scale / jnp.sqrt(var.value + self.epsilon)
+      x = (x - _along(mean.value, x)) * _along(gain, x)
     if self.affine:
       bias = self.param('bias', nn.initializers.zeros, size, dtype)
-      y = y + _expand(bias[None], y[None])[0]
-    return y.astype(self.dtype)
+      x = x + _along(bias, x)
+    return x.astype(self.dtype)
+
+  def _move(self, running, moments):
+    """Moves a running statistic by the mean of those of the groups."""
+    moved = (1 - self.momentum) * moments.mean(0)
+    running.value = self.momentum * running.value + moved
 
   def _grouped(self, x):
     """[G, B / G, ..., C]."""
@@ -105,6 +105,39 @@ class BatchNorm(nn.Module):
         f' {x.shape[0]} examples that are normalized'
       )
     return x.reshape(self.num_groups, -1, *x.shape[1:])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _normalized(x, scale, epsilon):
+  """Normalizes [G, ..., C] by its own moments, and returns them, [G, C].
+
+  Differentiated by itself, the gradient passes through the mean and the
+  variance one after the other, and devices that share a batch exchange sums for
+  each; written out it needs two sums, at once. The moments carry no gradient.
+  """
+  return _normalize(x, scale, epsilon)[0]
+
+
+def _normalize(x, scale, epsilon):
+  mean, var = _moments(x)
+  inverse = 1 / jnp.sqrt(var + epsilon)
+  y = (x - _expand(mean, x)) * _expand(inverse * scale[None], x)
+  return (y, mean, var), (x, mean, inverse, scale)
+
+
+def _normalize_gradient(epsilon, kept, cotangents):
+  """Dx = s/σ · (dy − mean(dy) − u · mean(dy · u)), u = (x − μ)/σ."""
+  del epsilon
+  (x, mean, inverse, scale), dy = kept, cotangents[0]
+  unit = (x - _expand(mean, x)) * _expand(inverse, x)
+  axes = tuple(range(1, x.ndim - 1))
+  means, slopes = dy.mean(axes), (dy * unit).mean(axes)
+  centered = dy - _expand(means, x) - unit * _expand(slopes, x)
+  count = x[0].size // x.shape[-1]
+  return _expand(inverse * scale[None], x) * centered, slopes.sum(0) * count
+
+
+_normalized.defvjp(_normalize, _normalize_gradient)
 
 
 def _moments(x):
@@ -117,6 +150,11 @@ def _moments(x):
 def _expand(rows, like):
   """[G, C] -> [G, 1, ..., C]."""
   return rows.reshape(rows.shape[:1] + (1,) * (like.ndim - 2) + rows.shape[1:])
+
+
+def _along(row, like):
+  """[C] -> [1, ..., C]."""
+  return row.reshape((1,) * (like.ndim - 1) + row.shape)
 
 
 class ExampleNorm(nn.Module):

@@ -11,6 +11,7 @@ from sslax.errors import BadInputError
 from sslax.methods.bigan import bigan
 from sslax.nets import resnet
 
+PLAYERS_OPPOSE = True
 _SIZE = 16
 _MAKERS = ('encoder', 'head', 'generator')
 
