@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from sslax.errors import BadInputError
-from sslax.method import Method, Picture, encoder_features
+from sslax.method import Method, Picture, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.deconv import deconv
 from sslax.nets.discriminator import discriminator as make_discriminator
@@ -111,10 +111,6 @@ def bigan(
     }
     return judging + fooling, (BiganState(stats), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   def pictures(params, state, batch, *, rng):
     view = batch['views'][0]
     codes, _ = code_of(params, state.stats, view, train=False)
@@ -129,4 +125,4 @@ def bigan(
     return (Picture('Generated', caption, columns, names, is_view=True),)
 
   features = encoder_features(encoder)
-  return Method(init, loss, update, features, pictures=pictures)
+  return Method(init, loss, unchanged, features, pictures=pictures)

@@ -12,7 +12,7 @@ from sslax.data.views import (
   unnormalize,
 )
 from sslax.errors import BadInputError
-from sslax.method import Method, Picture, encoder_features
+from sslax.method import Method, Picture, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.net import Net
 from sslax.nets.tapped import tapped
@@ -115,10 +115,6 @@ def colorization(
     metrics = {'accuracy': jnp.mean(right), 'weight': jnp.mean(weights)}
     return value, (ColorizationState(stats, prior), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   def features(params, state, inputs):
     return encoder_features(encoder)(params, state, _seen(lab_of(inputs)))
 
@@ -134,7 +130,7 @@ def colorization(
     names = ('what the encoder sees', 'its colors', 'the true ones')
     return (Picture('Colorization', caption, columns, names),)
 
-  return Method(init, loss, update, features, pictures=pictures)
+  return Method(init, loss, unchanged, features, pictures=pictures)
 
 
 def _seen(lab):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sslax.method import Method, Picture, encoder_features
+from sslax.method import Method, Picture, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.deconv import deconv
 from sslax.nets.discriminator import discriminator as make_discriminator
@@ -126,10 +126,6 @@ def context_encoder(
     }
     return painting + judging, (ContextEncoderState(stats), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   def pictures(params, state, batch, *, rng):
     view = batch['views'][0]
     seen, corners, _ = hide(rng, view)
@@ -140,4 +136,4 @@ def context_encoder(
     return (Picture('Inpainting', caption, columns, names, is_view=True),)
 
   features = encoder_features(encoder)
-  return Method(init, loss, update, features, pictures=pictures)
+  return Method(init, loss, unchanged, features, pictures=pictures)

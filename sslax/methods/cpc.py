@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from sslax import losses
 from sslax.errors import BadInputError
-from sslax.method import Method, Picture
+from sslax.method import Method, Picture, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.each import each
 from sslax.nets.mlp import mlp
@@ -117,10 +117,6 @@ def cpc(
     metrics = {'target_std': jnp.mean(jnp.std(targets, (0, 1, 2)))}
     return value, (CpcState(stats), metrics)
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   def features(params, state, inputs):
     patches = patch_grid(inputs, patch_size, stride)
     z, _ = encode.apply(params, state.stats, patches, train=False)
@@ -139,7 +135,7 @@ def cpc(
     )
     return (Picture('Predictions', caption, (chance,)),)
 
-  return Method(init, loss, update, features, pictures=pictures)
+  return Method(init, loss, unchanged, features, pictures=pictures)
 
 
 def _columns(grid):

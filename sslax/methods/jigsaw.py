@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sslax.method import Method, Picture, encoder_features
+from sslax.method import Method, Picture, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.each import each
 from sslax.nets.mlp import mlp
@@ -110,10 +110,6 @@ def jigsaw(
     value, accuracy = classify(logits, labels)
     return value, (JigsawState(stats), {'accuracy': accuracy})
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   def pictures(params, state, batch, *, rng):
     view = batch['views'][0]
     tiles, _ = puzzle(rng, view)
@@ -126,7 +122,7 @@ def jigsaw(
     return (Picture('Puzzles', caption, columns, names, is_view=True),)
 
   return Method(
-    init, loss, update, encoder_features(encoder), pictures=pictures
+    init, loss, unchanged, encoder_features(encoder), pictures=pictures
   )
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from sslax.method import Method, Picture, encoder_features
+from sslax.method import Method, Picture, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -71,10 +71,6 @@ def rotnet(
     value, accuracy = classify(logits, jnp.tile(jnp.arange(r), b))
     return value, (RotnetState(stats), {'accuracy': accuracy})
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
   def pictures(params, state, batch, *, rng):
     del params, state, rng
     turned = _turned(batch['views'][0])
@@ -84,7 +80,7 @@ def rotnet(
     return (Picture('Rotations', caption, columns, names, is_view=True),)
 
   return Method(
-    init, loss, update, encoder_features(encoder), pictures=pictures
+    init, loss, unchanged, encoder_features(encoder), pictures=pictures
   )
 
 

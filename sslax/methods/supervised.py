@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from sslax.errors import BadInputError
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, unchanged
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -59,8 +59,4 @@ def supervised(
     value, accuracy = classify(logits, batch['label'])
     return value, (SupervisedState(stats), {'accuracy': accuracy})
 
-  def update(params, state, *, step):
-    del step
-    return params, state
-
-  return Method(init, loss, update, encoder_features(encoder))
+  return Method(init, loss, unchanged, encoder_features(encoder))
