@@ -26,9 +26,9 @@ def parser() -> argparse.ArgumentParser:
   p.add_argument('--workdir', required=True, help='folder of a run')
   p.add_argument(
     '--protocols',
-    default='knn,linear',
     help='comma-separated, of knn, linear, retrieval, rankme, sts, zero_shot,'
-    ' text_retrieval (default %(default)s)',
+    ' text_retrieval; default those that the run ends with, or what needs no'
+    ' labels where there are none',
   )
   p.add_argument(
     '--source', help="photos, folder, or a TFDS name; default the run's"
@@ -54,10 +54,10 @@ def main(argv: list[str]) -> int:
   check_words(encoder.parts, arguments.source)
   _apply(config, arguments)
   sources = [build.load_source(config, split) for split in ('train', 'test')]
-  names = tuple(arguments.protocols.split(','))
-  config.eval.protocols = config.eval.final = names
+  asked = arguments.protocols and tuple(arguments.protocols.split(','))
+  config.eval.protocols = config.eval.final = asked or config.eval.final
   run = runner.make(encoder.parts, *sources)
-  run.names(names, explicit=True)
+  names = run.names(config.eval.final, explicit=bool(asked))
   state, first = encoder.train_state, encoder.at_random_init()
   values = {
     'this run': run.encoder(names, state.params, state.state),
