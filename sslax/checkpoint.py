@@ -1,8 +1,10 @@
 """Save and restore, asynchronous and atomic, with orbax."""
 
 import errno
+import logging
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +17,11 @@ from sslax.errors import BadInputError
 
 FOLDER = 'checkpoints'
 _METADATA = 2**20  # bytes of a checkpoint beside its arrays, at most
+
+# Of what is only read, orbax warns that it is only read.
+logging.getLogger('absl').addFilter(
+  lambda record: not re.search('read.only', record.getMessage())
+)
 
 
 def manager(

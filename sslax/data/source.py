@@ -192,6 +192,7 @@ def report(done: int, total: int, what: str) -> None:
 def tensorflow():
   """Imports TensorFlow on first use: quiet, and leaving GPUs to JAX."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # else it says so
   import tensorflow as tf
 
   try:
