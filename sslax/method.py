@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from sslax import optim
 from sslax.nets.net import Net
 
 Params = Any  # exactly what receives gradients
@@ -102,6 +103,22 @@ def unchanged(params, state, *, step):
   """The `update` of a method that changes nothing after the optimizer."""
   del step
   return params, state
+
+
+def following_teacher(momentum_at: Callable[[jax.Array], Any]):
+  """Returns the `update` of a method whose teacher averages its student.
+
+  Args:
+    momentum_at: step -> the share of the teacher that is kept. The teacher is
+      a dict of some parts of params.
+  """
+
+  def update(params, state, *, step):
+    student = {part: params[part] for part in state.teacher}
+    teacher = optim.ema(state.teacher, student, momentum_at(step))
+    return params, state._replace(teacher=teacher)
+
+  return update
 
 
 def encoder_features(encoder: Net):

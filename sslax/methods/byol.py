@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from sslax import losses, optim
 from sslax.evals.diagnostics import embedding_std
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, following_teacher
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -94,11 +94,7 @@ def byol(
     }
     return value, (ByolState(stats, state.teacher, teacher_stats), metrics)
 
-  def update(params, state, *, step):
-    student = {part: params[part] for part in state.teacher}
-    teacher = optim.ema(state.teacher, student, momentum_at(step))
-    return params, state._replace(teacher=teacher)
-
+  update = following_teacher(momentum_at)
   safeguard = 'the predictor, or the stop-gradient on the teacher'
   return Method(
     init, loss, update, encoder_features(encoder), safeguard=safeguard

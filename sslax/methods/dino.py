@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from sslax import attention_maps, losses, optim
 from sslax.evals.distributions import collapse_metrics
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, following_teacher
 from sslax.nets.chain import chain
 from sslax.nets.dino_head import dino_head
 from sslax.nets.multi_crop import by_size
@@ -132,16 +132,13 @@ def dino(
     state = DinoState(stats, state.teacher, teacher_stats, center)
     return value, (state, metrics)
 
-  def update(params, state, *, step):
-    teacher = optim.ema(state.teacher, params, momentum_at(step))
-    return params, state._replace(teacher=teacher)
-
   def pictures(params, state, batch, *, rng):
     del rng
     view, stats = batch['views'][0], state.stats['encoder']
     return attention_maps.pictures(encoder, params['encoder'], stats, view)
 
   features = encoder_features(encoder)
+  update = following_teacher(momentum_at)
   safeguard = 'centering, or the low temperature of the teacher'
   held = {'projector/last_layer': frozen_steps}
   return Method(

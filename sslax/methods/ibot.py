@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from sslax import attention_maps, losses, optim
 from sslax.data import masks
 from sslax.evals.distributions import collapse_metrics
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, following_teacher
 from sslax.nets.chain import chain
 from sslax.nets.dino_head import dino_head
 from sslax.nets.multi_crop import by_size
@@ -128,16 +128,13 @@ def ibot(
     metrics = collapse_metrics(probs) | {'hidden_patches': hidden_share}
     return value, (IbotState(stats, state.teacher, centers), metrics)
 
-  def update(params, state, *, step):
-    teacher = optim.ema(state.teacher, params, momentum_at(step))
-    return params, state._replace(teacher=teacher)
-
   def pictures(params, state, batch, *, rng):
     view, stats = batch['views'][0], state.stats['encoder']
     attention = attention_maps.pictures(encoder, params['encoder'], stats, view)
     return (attention_maps.of_mask(view, hide(rng, view)), *attention)
 
   features = encoder_features(encoder)
+  update = following_teacher(momentum_at)
   safeguard = 'centering, or the low temperatures of the teacher'
   held = {'projector/last_layer': frozen_steps}
   return Method(

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sslax import losses, optim
+from sslax import losses
 from sslax.evals.diagnostics import embedding_std
 from sslax.evals.matching import match_accuracy
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, following_teacher
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -120,11 +120,7 @@ def moco_v2(
     state = MocoState(stats, state.teacher, teacher_stats, queue)
     return value, (state, metrics)
 
-  def update(params, state, *, step):
-    del step
-    teacher = optim.ema(state.teacher, params, momentum)
-    return params, state._replace(teacher=teacher)
-
   features = encoder_features(encoder)
+  update = following_teacher(lambda _: momentum)
   safeguard = 'the queue of negatives, or the slow teacher behind it'
   return Method(init, loss, update, features, safeguard=safeguard)

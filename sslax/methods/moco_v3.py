@@ -9,7 +9,7 @@ from sslax import attention_maps, losses, optim
 from sslax.errors import BadInputError
 from sslax.evals.diagnostics import embedding_std
 from sslax.evals.matching import match_accuracy
-from sslax.method import Method, encoder_features
+from sslax.method import Method, encoder_features, following_teacher
 from sslax.nets.chain import chain
 from sslax.nets.mlp import mlp
 from sslax.nets.net import Net
@@ -122,18 +122,14 @@ def moco_v3(
     }
     return value, (MocoV3State(stats, state.teacher, teacher_stats), metrics)
 
-  def update(params, state, *, step):
-    part = {name: params[name] for name in state.teacher}
-    # The official code moves the teacher at the start of the next step.
-    moved = optim.ema(state.teacher, part, momentum_at(step + 1))
-    return params, state._replace(teacher=moved)
-
   def pictures(params, state, batch, *, rng):
     del rng
     view, stats = batch['views'][0], state.stats['encoder']
     return attention_maps.pictures(encoder, params['encoder'], stats, view)
 
   features = encoder_features(encoder)
+  # The official code moves the teacher at the start of the next step.
+  update = following_teacher(lambda step: momentum_at(step + 1))
   safeguard = 'the negatives: the batch is too small or the temperature wrong'
   held = {'^encoder/patch_embed/': None} if frozen_patches else {}
   return Method(
