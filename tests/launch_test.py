@@ -163,7 +163,8 @@ def test_signals_to_one_process_stop_both_and_the_run_goes_on(whole, tmp_path):
   code, out, err = _launch(SIGNALED, *words, SIGNAL='SIGKILL', AT='10')
   assert code not in (cli.DONE, cli.SAVED), err
   assert 'exit 0' not in out
-  assert checkpoint.latest_step(tmp_path) == 9
+  # That of step 9 may not have been whole yet.
+  assert 6 <= checkpoint.latest_step(tmp_path) <= 9
   assert list(_losses(tmp_path)) == list(range(11))
 
   _run_here(tmp_path)
