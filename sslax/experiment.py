@@ -190,14 +190,18 @@ def host_batches(parts, source, start_step) -> Iterator[dict[str, np.ndarray]]:
     batch_size=parts.config.batch_size,
     seed=parts.config.seed,
     start_step=start_step,
-    host_crops=() if source.read is None else _host_crops(parts.views),
+    host_crops=() if source.read is None else host_crops(parts.views),
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
 
 
-def _host_crops(views) -> tuple[HostCrops, ...]:
-  """Describes the crops that large images get before they leave the host."""
+def host_crops(views) -> tuple[HostCrops, ...]:
+  """Returns the crops that large images get before they leave the host.
+
+  Args:
+    views: from sslax.data.views.
+  """
   return tuple(
     HostCrops(p.num_crops, p.size, p.crop_scale, p.crop_ratio)
     for p in views.policies

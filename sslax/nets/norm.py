@@ -126,7 +126,7 @@ def _normalize(x, scale, epsilon):
 
 
 def _normalize_gradient(epsilon, kept, cotangents):
-  """Dx = s/σ · (dy − mean(dy) − u · mean(dy · u)), u = (x − μ)/σ."""
+  """The gradient, s/σ · (dy − mean(dy) − u · mean(dy · u)), u = (x − μ)/σ."""
   del epsilon
   (x, mean, inverse, scale), dy = kept, cotangents[0]
   unit = (x - _expand(mean, x)) * _expand(inverse, x)

@@ -60,7 +60,7 @@ def _images(config, parts, array):
     return array('uint8', side, side, 3)
   return tuple(
     array('uint8', crops.num_views, crops.size, crops.size, 3)
-    for crops in experiment._host_crops(parts.views)
+    for crops in experiment.host_crops(parts.views)
   )
 
 
